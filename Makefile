@@ -1,0 +1,45 @@
+# Every target sets up what it needs: `make setup` makes .venv, once.
+PYTHON ?= python3
+BIN := .venv/bin
+WORKERS ?= 2
+
+.PHONY: setup demo test test-slow lint types docs-test check clean
+
+setup: .venv/.ready
+
+# A torch that $(PYTHON) already has (conda, a container) is kept. Otherwise uv picks the build for
+# this machine: from pip's find-links where some are set, else CUDA or CPU as the hardware says.
+.venv/.ready: pyproject.toml constraints.txt
+	@test -f pyproject.toml
+	@if $(PYTHON) -c "import torch" 2>/dev/null; then \
+	  echo "Setting up .venv beside the torch that $(PYTHON) has"; \
+	  $(PYTHON) -m venv --system-site-packages .venv && \
+	  $(BIN)/python -m pip install -q -e '.[dev]'; \
+	else \
+	  echo "Setting up .venv (about half a minute)"; \
+	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q uv && \
+	  links="$${PIP_FIND_LINKS:-$$($(PYTHON) -m pip config get global.find-links 2>/dev/null)}" && \
+	  if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; else export UV_TORCH_BACKEND=auto; fi && \
+	  $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	fi
+	@touch $@
+
+demo: setup
+	$(BIN)/tokennet demo
+
+test: setup
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(WORKERS) tests
+
+test-slow: setup
+	$(BIN)/python -m pytest -m "slow and not gpu" tests
+
+lint: setup
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,44 @@
+"""The errors that bad input gets at the door: which argument, its value, what is allowed, what to do."""
+
+from typing import Any
+
+
+def _sentence(name: str, value: Any, allowed: str, hint: str) -> str:
+    return f"{name} is {value}, expected {allowed}" + (f"; {hint}" if hint else "")
+
+
+def value_error(name: str, value: Any, allowed: str, hint: str = "") -> ValueError:
+    """A value that is not allowed: `raise value_error("dim", 10, "a multiple of 4")`."""
+    return ValueError(_sentence(name, value, allowed, hint))
+
+
+def type_error(name: str, value: Any, allowed: str, hint: str = "") -> TypeError:
+    """A kind of value that is not allowed, told in the same four parts."""
+    return TypeError(_sentence(name, value, allowed, hint))
+
+
+def positive(name: str, value: int, *, minimum: int = 1) -> int:
+    """`value`, if it is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise type_error(name, repr(value), "a whole number")
+    if value < minimum:
+        raise value_error(name, value, f"at least {minimum}")
+    return value
+
+
+def probability(name: str, value: float) -> float:
+    """`value`, if 0 <= value < 1."""
+    if not 0 <= value < 1:
+        raise value_error(name, value, "a probability, 0 <= p < 1")
+    return float(value)
+
+
+def split_heads(dim: int, num_heads: int, *, name: str = "dim") -> int:
+    """Channels of a head, if `num_heads` divides `dim`."""
+    positive(name, dim)
+    positive("num_heads", num_heads)
+    if dim % num_heads:
+        raise value_error(
+            name, dim, f"a multiple of num_heads ({num_heads})", f"choose another {name} or num_heads, or pass head_dim"
+        )
+    return dim // num_heads

@@ -1,0 +1,120 @@
+"""Graph attention with additive scores over the edges.
+
+Axes: T rows of the flat view, E edges, H heads, D channels of a head.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokennet.checks import positive, probability, split_heads
+from tokennet.laws import Permutation, closure
+from tokennet.mixers.base import Mixer
+from tokennet.ops import edge_softmax, spread_scores
+from tokennet.structure import SortedEdges, Structure
+from tokennet.topology import EdgeList
+
+
+class _AdditiveAttention(Mixer, ABC):
+    """What GAT and GATv2 share: everything but the score.
+
+    Every token hears itself unless `self_loops=False`; edge weights and features are not read.
+    `mean_heads` averages the heads, as in the paper's last layer, else they are joined.
+    """
+
+    claims = closure({Permutation()})
+    reads = frozenset({"edges"})
+
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        *,
+        out_dim: int | None = None,
+        self_loops: bool = True,
+        mean_heads: bool = False,
+        slope: float = 0.2,
+        dropout: float = 0.0,
+        bias: bool = True,
+    ):
+        super().__init__()
+        self.dim = positive("dim", dim)
+        self.out_dim = positive("out_dim", dim if out_dim is None else out_dim)
+        self.num_heads = positive("num_heads", num_heads)
+        name = "dim" if out_dim is None else "out_dim"
+        self.head_dim = self.out_dim if mean_heads else split_heads(self.out_dim, num_heads, name=name)
+        self.topology = EdgeList(self_loops)
+        self.mean_heads, self.slope = mean_heads, slope
+        self.dropout = probability("dropout", dropout)
+        self._make_weights(dim, num_heads * self.head_dim)
+        self.bias = nn.Parameter(self.score.new_zeros(self.out_dim)) if bias else None
+
+    @abstractmethod
+    def _make_weights(self, dim: int, inner: int) -> None:
+        """Makes `value`, `score` and what else the scores need."""
+
+    @abstractmethod
+    def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
+        """Scores of the edges `[E, H]` and values of the tokens `[T, H, D]`."""
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        self.check(x, structure)
+        layout, edges = structure.layout, self.topology.pairs(structure).edges
+        scores, v = self._scores(layout.flat(x), edges)
+        y = spread_scores(scores, v, edges, dropout=self.dropout if self.training else 0.0)
+        y = y.mean(1) if self.mean_heads else y.flatten(1)
+        return layout.unflat(y if self.bias is None else y + self.bias)
+
+    def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> tuple[Tensor, Tensor]:
+        """(index `[2, E]`, weights `[E, H]`); over the edges into a token they sum to one."""
+        self.check(x, structure)
+        edges = self.topology.pairs(structure).edges
+        scores, _ = self._scores(structure.layout.flat(x), edges)
+        return edges.index, edge_softmax(scores, edges)
+
+
+class GraphAttention(_AdditiveAttention):
+    """y_i = sum_j softmax_j(LeakyReLU(a . W x_j + b . W x_i)) W x_j over the edges j -> i, heads joined.
+
+    GAT: Velickovic et al. 2018, "Graph attention networks" (equations 3 to 6). The ranking of the
+    sources is the same for every target; `GraphAttentionV2` mends that. `dropout` acts on the
+    weights. Shapes: [*, dim] -> [*, out_dim].
+    """
+
+    def _make_weights(self, dim: int, inner: int) -> None:
+        self.value = nn.Linear(dim, inner, bias=False)
+        self.score = nn.Parameter(self.value.weight.new_empty(2, self.num_heads, self.head_dim))
+        nn.init.xavier_uniform_(self.value.weight)
+        nn.init.xavier_uniform_(self.score)
+
+    def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
+        """Scores of the edges `[E, H]` and values of the tokens `[T, H, D]`."""
+        v = self.value(x).unflatten(-1, (self.num_heads, self.head_dim))
+        source, target = (v * self.score[0]).sum(-1), (v * self.score[1]).sum(-1)  # [T, H]
+        scores = source.index_select(0, edges.source) + target.index_select(0, edges.target)
+        return F.leaky_relu(scores, self.slope), v
+
+
+class GraphAttentionV2(_AdditiveAttention):
+    """y_i = sum_j softmax_j(a . LeakyReLU(W x_j + U x_i)) W x_j over the edges j -> i, heads joined.
+
+    GATv2: Brody et al. 2022, "How attentive are graph attention networks?" (equation 7), whose
+    ranking of the sources depends on the target. Shapes: [*, dim] -> [*, out_dim].
+    """
+
+    def _make_weights(self, dim: int, inner: int) -> None:
+        self.value = nn.Linear(dim, inner)
+        self.target = nn.Linear(dim, inner)
+        self.score = nn.Parameter(self.value.weight.new_empty(self.num_heads, self.head_dim))
+        for weight in (self.value.weight, self.target.weight, self.score):
+            nn.init.xavier_uniform_(weight)
+        for linear in (self.value, self.target):
+            nn.init.zeros_(linear.bias)
+
+    def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
+        heads = (self.num_heads, self.head_dim)
+        v, u = self.value(x).unflatten(-1, heads), self.target(x).unflatten(-1, heads)
+        both = v.index_select(0, edges.source) + u.index_select(0, edges.target)  # [E, H, D]
+        return (F.leaky_relu(both, self.slope) * self.score).sum(-1), v

@@ -1,0 +1,56 @@
+"""Any convolution of PyG as a mixer.
+
+Axes: T rows of the flat view, E edges.
+"""
+
+import inspect
+from collections.abc import Iterable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokennet.checks import value_error
+from tokennet.laws import Law, Permutation, closure
+from tokennet.mixers.base import Mixer
+from tokennet.structure import Structure
+
+
+class MessagePassing(Mixer):
+    """y = conv(x, edge_index, ...) for a convolution of `torch_geometric.nn`, weights and all.
+
+    Edge weights and features are passed where the convolution's `forward` has an argument for them
+    (`edge_weight`, `edge_attr`); `batch` too, so that norms and aggregations keep samples apart.
+    PyG's convolutions keep `Permutation`; state other `claims` for one that does not, and verify it.
+
+    Raises:
+        ValueError: for a module whose `forward` takes no `edge_index`.
+    """
+
+    reads = frozenset({"edges"})
+
+    def __init__(self, conv: nn.Module, *, claims: Iterable[Law] = (Permutation(),)):
+        super().__init__()
+        known = inspect.signature(conv.forward).parameters
+        if "edge_index" not in known:
+            raise value_error(
+                "conv", type(conv).__name__, "a module with forward(x, edge_index, ...)",
+                "a token-wise module goes into tn.TokenWise",
+            )  # fmt: skip
+        self.conv = conv
+        self.claims = closure(claims)
+        self._known = frozenset(known)
+        size = getattr(conv, "in_channels", None)
+        self.dim = size if isinstance(size, int) and size > 0 else None
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        self.check(x, structure)
+        layout, edges = structure.layout, structure.edges
+        assert edges is not None  # `check` has seen to it
+        given = {
+            "edge_weight": edges.weight,
+            "edge_attr": edges.attr,
+            "batch": layout.sample,
+            "batch_size": layout.batch,
+        }
+        known = {k: v for k, v in given.items() if k in self._known and v is not None}
+        return layout.unflat(self.conv(layout.flat(x), edges.index.long(), **known))

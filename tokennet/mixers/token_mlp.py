@@ -1,0 +1,53 @@
+"""A multi-layer perceptron over the tokens, the same for every channel.
+
+Axes: B samples, N tokens of the longest sample, P positions that the weights hold, K hidden, D channels.
+"""
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokennet.checks import positive
+from tokennet.mixers.base import Mixer
+from tokennet.structure import Structure
+
+
+class TokenMLP(Mixer):
+    """y[:, d] = W2 act(W1 x[:, d] + b1) + b2 for every channel d: the token mixing of MLP-Mixer.
+
+    Tolstikhin et al. 2021, "MLP-Mixer" (equation 1). It knows every position, so it commutes with
+    no permutation and holds at most `num_tokens` positions: `max_tokens`. A shorter sample is read
+    as if zeros followed. `dim` is any. Shapes: [*, D] -> [*, D].
+    """
+
+    reads = frozenset({"position"})
+
+    def __init__(
+        self,
+        num_tokens: int,
+        hidden_tokens: int | None = None,
+        *,
+        activation: Callable[[], nn.Module] = nn.GELU,
+    ):
+        super().__init__()
+        self.num_tokens = self.max_tokens = positive("num_tokens", num_tokens)
+        hidden = positive("hidden_tokens", hidden_tokens or 2 * num_tokens)
+        self.expand = nn.Linear(num_tokens, hidden)
+        self.activation = activation()
+        self.contract = nn.Linear(hidden, num_tokens)
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        self.check(x, structure)
+        layout, size = structure.layout, self.num_tokens
+        front = layout.compact(x)  # [B, N, D]
+        length = front.shape[1]
+        seen = min(length, size)  # what lies beyond is padding: `check` has seen to it
+        y = front[:, :seen].transpose(1, 2)  # [B, D, P]
+        y = F.linear(y, self.expand.weight[:, :seen], self.expand.bias)
+        weight, bias = self.contract.weight[:seen], self.contract.bias[:seen]
+        y = F.linear(self.activation(y), weight, bias).transpose(1, 2)
+        if length > size:
+            y = F.pad(y, (0, 0, 0, length - size))
+        return layout.spread(y)

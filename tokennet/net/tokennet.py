@@ -1,0 +1,104 @@
+"""A net: a tokenizer, a list of mixers, a readout."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from tokennet.checks import type_error, value_error
+from tokennet.laws import Law
+from tokennet.mixers import Mixer
+from tokennet.mixers.base import as_mixer, compose_claims, compose_max_tokens, compose_reads
+from tokennet.net.tokenizers import Tokenizer
+from tokennet.structure import Structure, Tokens
+
+if TYPE_CHECKING:
+    from tokennet.net.summary import Summary
+
+
+class TokenNet(nn.Module):
+    """readout(mixer_n(... mixer_1(tokenizer(inputs)))).
+
+    `net(inputs)` gives the answer, `net.encode(inputs)` the tokens before the readout. A structure
+    is passed where the inputs don't tell it: `net(ids, Structure.padded(mask))`,
+    `net(*Tokens.from_pyg(data))`. Padding is set to zero once, after the tokenizer.
+
+    What the net promises of tokens (`claims`, `reads`, `max_tokens`) follows from mixers and readout.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, mixers: Sequence[Mixer], readout: Mixer):
+        super().__init__()
+        if not isinstance(tokenizer, Tokenizer):
+            raise type_error("tokenizer", type(tokenizer).__name__, "a Tokenizer")
+        self.tokenizer = tokenizer
+        self.mixers = nn.ModuleList(as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers))
+        self.readout = as_mixer("readout", readout)
+        dim = tokenizer.dim
+        for i, mixer in enumerate(self.parts):
+            name = f"mixers[{i}]" if i < len(self.mixers) else "readout"
+            if mixer.dim is not None and dim is not None and mixer.dim != dim:
+                raise value_error(f"{name}.dim", mixer.dim, f"{dim}, the channels that reach it")
+            dim = _out_dim(mixer, dim)
+
+    @property
+    def parts(self) -> list[Mixer]:
+        """The mixers and the readout, in order."""
+        return [*self.mixers, self.readout]  # type: ignore[list-item]
+
+    @property
+    def claims(self) -> frozenset[Law]:
+        return compose_claims(self.parts)
+
+    @property
+    def reads(self) -> frozenset[str]:
+        return compose_reads(self.parts)
+
+    @property
+    def max_tokens(self) -> int | None:
+        return compose_max_tokens(self.parts)
+
+    @property
+    def pooled(self) -> bool:
+        return self.readout.pooled
+
+    @property
+    def dim(self) -> int:
+        """Channels of the tokens that the mixers get."""
+        return self.tokenizer.dim
+
+    def tokens(self, inputs: Any, structure: Structure | None = None) -> Tokens:
+        """What the tokenizer makes of the inputs, padding set to zero."""
+        x, structure = self.tokenizer(inputs, structure)
+        structure.require(self.reads, "TokenNet")
+        return Tokens(structure.layout.clear(x), structure)
+
+    def encode(
+        self, inputs: Any, structure: Structure | None = None
+    ) -> Float[Tensor, "*tokens D"]:
+        """The tokens after all mixers."""
+        x, structure = self.tokens(inputs, structure)
+        for mixer in self.mixers:
+            x = mixer(x, structure)
+        return x
+
+    def forward(self, inputs: Any, structure: Structure | None = None) -> Tensor:
+        return self.mix(*self.tokens(inputs, structure))
+
+    def mix(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        """Mixers and readout: the part of the net that the claims speak of."""
+        for mixer in self.parts:
+            x = mixer(x, structure)
+        return x
+
+    def summary(self, inputs: Any, structure: Structure | None = None) -> "Summary":
+        """A table of the parts on these inputs: claims, parameters, FLOPs, receptive field."""
+        from tokennet.net.summary import summarise
+
+        return summarise(self, inputs, structure)
+
+
+def _out_dim(mixer: Mixer, dim: int | None) -> int | None:
+    out = getattr(mixer, "out_dim", None)
+    return out if isinstance(out, int) else dim
+

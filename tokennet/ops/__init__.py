@@ -1,0 +1,24 @@
+"""Operations without parameters: tensors in, tensors out."""
+
+from tokennet.ops.attend import attend, attention_weights, edge_softmax, spread_scores
+from tokennet.ops.backend import backend
+from tokennet.ops.pool import sample_max, sample_mean, sample_sum
+from tokennet.ops.segment import segment_max, segment_mean, segment_softmax, segment_sum
+from tokennet.ops.sparse import sddmm, spmm
+
+__all__ = [
+    "attend",
+    "attention_weights",
+    "backend",
+    "edge_softmax",
+    "sample_max",
+    "sample_mean",
+    "sample_sum",
+    "sddmm",
+    "segment_max",
+    "segment_mean",
+    "segment_softmax",
+    "segment_sum",
+    "spmm",
+    "spread_scores",
+]

@@ -1,0 +1,96 @@
+"""Attention over the pairs of a topology, dense or sparse.
+
+Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from tokennet.ops import reference
+from tokennet.ops.backend import is_reference
+from tokennet.ops.segment import segment_softmax
+from tokennet.ops.sparse import sddmm, spmm
+from tokennet.structure import SortedEdges
+from tokennet.topology import Dense, Pairs, Sparse
+
+
+def attend(
+    q: Float[Tensor, "*tokens H D"],
+    k: Float[Tensor, "*sources H D"],
+    v: Float[Tensor, "*sources H D"],
+    pairs: Pairs,
+    *,
+    scale: float | None = None,
+    dropout: float = 0.0,
+) -> Float[Tensor, "*tokens H D"]:
+    """softmax over the pairs of scale * q.k, times v ("Attention is all you need", equation 1).
+
+    Over `Dense` pairs the tensors are padded, `[B, N, H, D]`; over `Sparse` ones flat, `[T, H, D]`.
+    `scale` is 1/sqrt(D) by default. A token without any pair gets 0. `dropout` acts on the weights.
+    """
+    factor = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    if isinstance(pairs, Dense):
+        return _attend_dense(q, k, v, pairs, factor, dropout)
+    if is_reference() and not dropout:
+        return reference.attend_sparse(q, k, v, pairs.edges, factor)
+    return spread_scores(sddmm(q, k, pairs.edges) * factor, v, pairs.edges, dropout=dropout)
+
+
+def edge_softmax(scores: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tensor, "E H"]:
+    """Softmax over the edges into each token; edges that are not kept get 0."""
+    if edges.keep is not None:
+        scores = scores.masked_fill(~edges.keep[:, None], -math.inf)
+    return segment_softmax(scores, edges.target, edges.num_rows)
+
+
+def spread_scores(
+    scores: Float[Tensor, "E H"],
+    v: Float[Tensor, "T H D"],
+    edges: SortedEdges,
+    *,
+    dropout: float = 0.0,
+) -> Float[Tensor, "T H D"]:
+    """Attention with given scores of edges: softmax over the edges into each token, times v."""
+    weights = edge_softmax(scores, edges)
+    return spmm(F.dropout(weights, dropout) if dropout else weights, v, edges)
+
+
+def _attend_dense(
+    q: Tensor, k: Tensor, v: Tensor, pairs: Dense, scale: float, dropout: float
+) -> Tensor:
+    if k.shape[1] == 0:  # nobody to listen to
+        return q.new_zeros(*q.shape[:-1], v.shape[-1]) + 0 * q.sum()
+    if is_reference() and not dropout:
+        mask = pairs.full_mask(q.shape[1], k.shape[1], q.device)
+        return reference.attend_dense(q, k, v, mask, scale)
+    mask, causal = pairs.mask, pairs.causal
+    if causal and mask is not None:  # torch takes one of the two
+        mask, causal = pairs.full_mask(q.shape[1], k.shape[1], q.device), False
+    y = F.scaled_dot_product_attention(
+        q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),
+        attn_mask=None if mask is None else mask[:, None],
+        dropout_p=dropout, is_causal=causal, scale=scale,
+    )  # fmt: skip
+    return y.transpose(1, 2)
+
+
+def attention_weights(
+    q: Float[Tensor, "*tokens H D"],
+    k: Float[Tensor, "*sources H D"],
+    pairs: Pairs,
+    *,
+    scale: float | None = None,
+) -> Tensor:
+    """The weights themselves: `[B, H, N, M]` over dense pairs, `[E, H]` over sparse ones."""
+    factor = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    if isinstance(pairs, Sparse):
+        return edge_softmax(sddmm(q, k, pairs.edges) * factor, pairs.edges)
+    scores = torch.einsum("bnhd,bmhd->bhnm", q, k) * factor
+    mask = pairs.full_mask(q.shape[1], k.shape[1], q.device)
+    scores = scores.masked_fill(~mask[:, None], -math.inf)
+    live = mask.any(-1, keepdim=True)[:, None]
+    return scores.masked_fill(~live, 0).softmax(-1) * live

@@ -1,0 +1,111 @@
+"""Every operation in a few lines of dense torch: slow, plain, and the oracle of the fast ones.
+
+Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head, S segments.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from tokennet.structure import SortedEdges
+
+
+def segment_sum(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = sum of the values with segment s."""
+    member = torch.nn.functional.one_hot(segment, num_segments).to(values.dtype)  # [E, S]
+    return torch.tensordot(member, values, dims=([0], [0]))
+
+
+def segment_mean(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = mean of the values with segment s, 0 without any."""
+    parts = [values[segment == s] for s in range(num_segments)]
+    empty = values.new_zeros(values.shape[1:])
+    means = [p.mean(0) if len(p) else empty for p in parts]
+    return torch.stack(means) if means else values.new_zeros(0, *values.shape[1:])
+
+
+def segment_max(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = largest of the values with segment s, 0 without any."""
+    parts = [values[segment == s] for s in range(num_segments)]
+    empty = values.new_zeros(values.shape[1:])
+    largest = [p.amax(0) if len(p) else empty for p in parts]
+    return torch.stack(largest) if largest else values.new_zeros(0, *values.shape[1:])
+
+
+def segment_softmax(
+    scores: Float[Tensor, "E H"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "E H"]:
+    """exp(score) / sum of exp(score) over the segment; 0 where every score is -inf."""
+    out = torch.zeros_like(scores)
+    for s in range(num_segments):
+        group = scores[segment == s]
+        live = group.isfinite().any(0)
+        out[segment == s] = torch.where(live, group.masked_fill(~live, 0).softmax(0), 0)
+    return out
+
+
+def edge_matrix(weights: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tensor, "H T T"]:
+    """The weights of edges as matrices [target, source]; repeated edges add up."""
+    rows = edges.num_rows
+    matrix = weights.new_zeros(rows * rows, weights.shape[1])
+    matrix = matrix.index_add(0, edges.target * rows + edges.source, weights)
+    return matrix.T.view(-1, rows, rows)
+
+
+def sddmm(
+    q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], edges: SortedEdges
+) -> Float[Tensor, "E H"]:
+    """The dot product of q at the target and k at the source of each edge."""
+    return torch.einsum("thd,shd->tsh", q, k)[edges.target, edges.source]
+
+
+def spmm(
+    weights: Float[Tensor, "E H"], v: Float[Tensor, "T H D"], edges: SortedEdges
+) -> Float[Tensor, "T H D"]:
+    """out[t] = sum over the edges into t of weight * v[source]."""
+    return torch.einsum("hts,shd->thd", edge_matrix(weights, edges), v)
+
+
+def attend_sparse(
+    q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], v: Float[Tensor, "T H D"],
+    edges: SortedEdges, scale: float,
+) -> Float[Tensor, "T H D"]:  # fmt: skip
+    """Softmax attention over edges through the whole matrix; an edge listed twice counts twice."""
+    ones = torch.ones_like(edges.source, dtype=q.dtype) if edges.keep is None else edges.keep.to(q.dtype)
+    count = edge_matrix(ones[:, None], edges)  # [1, T, T]
+    scores = torch.einsum("thd,shd->hts", q, k) * scale + count.log()
+    live = (count > 0).any(-1, keepdim=True)
+    return torch.einsum("hts,shd->thd", scores.masked_fill(~live, 0).softmax(-1) * live, v)
+
+
+def attend_dense(
+    q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H D"],
+    mask: Bool[Tensor, "b n M"] | None, scale: float,
+) -> Float[Tensor, "B N H D"]:  # fmt: skip
+    """Softmax attention where the mask is True; 0 for a token that may look at nothing."""
+    scores = torch.einsum("bnhd,bmhd->bhnm", q, k) * scale
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, None], -math.inf)
+    live = scores.isfinite().any(-1, keepdim=True)
+    weights = scores.masked_fill(~live, 0).softmax(-1) * live
+    return torch.einsum("bhnm,bmhd->bnhd", weights, v)
+
+
+def linear_attend(
+    q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H D"],
+    mask: Bool[Tensor, "b n M"] | None,
+) -> Float[Tensor, "B N H D"]:  # fmt: skip
+    """Attention with weights q.k / sum of q.k (q, k positive), through the whole matrix."""
+    weights = torch.einsum("bnhd,bmhd->bhnm", q, k)
+    if mask is not None:
+        weights = weights * mask[:, None]
+    total = weights.sum(-1, keepdim=True)
+    return torch.einsum("bhnm,bmhd->bnhd", weights / total.where(total > 0, 1), v)

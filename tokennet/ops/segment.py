@@ -1,0 +1,61 @@
+"""Reductions over segments: values with a segment number each, results one for each segment.
+
+Axes: E values, S segments, H heads. Nothing is assumed of the order of the numbers.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from tokennet.ops import reference
+from tokennet.ops.backend import is_reference
+
+
+def segment_sum(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = sum of the values with segment s, 0 without any."""
+    if is_reference():
+        return reference.segment_sum(values, segment, num_segments)
+    return values.new_zeros(num_segments, *values.shape[1:]).index_add(0, segment, values)
+
+
+def segment_mean(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = mean of the values with segment s, 0 without any."""
+    if is_reference():
+        return reference.segment_mean(values, segment, num_segments)
+    total = segment_sum(values, segment, num_segments)
+    ones = torch.ones_like(segment, dtype=values.dtype)
+    count = segment_sum(ones, segment, num_segments).clamp_min(1)
+    return total / count.view(-1, *[1] * (values.ndim - 1))
+
+
+def segment_max(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = largest of the values with segment s, 0 without any."""
+    if is_reference():
+        return reference.segment_max(values, segment, num_segments)
+    out = values.new_zeros(num_segments, *values.shape[1:])
+    index = segment.view(-1, *[1] * (values.ndim - 1)).expand_as(values)
+    return out.scatter_reduce(0, index, values, "amax", include_self=False)
+
+
+def segment_softmax(
+    scores: Float[Tensor, "E H"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "E H"]:
+    """exp(score) / sum of exp(score) over the segment; 0 where every score is -inf.
+
+    Computed in float32 at least; the result has the dtype of the scores.
+    """
+    if is_reference():
+        return reference.segment_softmax(scores, segment, num_segments)
+    wide = scores.float() if scores.dtype in (torch.float16, torch.bfloat16) else scores
+    largest = segment_max(wide.detach(), segment, num_segments)
+    largest = largest.masked_fill(largest.isinf(), 0)  # a segment of nothing but -inf
+    power = (wide - largest.index_select(0, segment)).exp()
+    total = segment_sum(power, segment, num_segments)
+    total = total.where(total > 0, 1)
+    return (power / total.index_select(0, segment)).to(scores.dtype)

@@ -1,0 +1,7 @@
+"""Facts about a batch of tokens."""
+
+from tokennet.structure.edges import Edges, SortedEdges
+from tokennet.structure.layout import Layout, Packed, Padded
+from tokennet.structure.structure import Structure, Tokens
+
+__all__ = ["Edges", "Layout", "Packed", "Padded", "SortedEdges", "Structure", "Tokens"]

@@ -1,0 +1,163 @@
+"""Which tokens are joined: edges over the rows of the flat view, kept sorted by target.
+
+Axes: E edges, T rows of the flat view, K channels of an edge.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from tokennet.checks import type_error, value_error
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Edges `index [2, E]`, rows (source, target), with optional `weight [E]` and `attr [E, K]`.
+
+    Entries address rows of `x.flatten(0, -2)`. A repeated edge counts as often as it stands there;
+    self-loops are ordinary edges. Direction matters: list both for an undirected graph.
+    """
+
+    index: Int[Tensor, "2 E"]
+    weight: Float[Tensor, " E"] | None = None
+    attr: Float[Tensor, "E K"] | None = None
+
+    def __post_init__(self) -> None:
+        index = self.index
+        if not isinstance(index, Tensor):
+            raise type_error("edges.index", type(index).__name__, "an integer tensor [2, E]")
+        if index.dtype not in (torch.int64, torch.int32):
+            raise type_error("edges.index", index.dtype, "torch.int64 or torch.int32")
+        if index.ndim != 2 or index.shape[0] != 2:
+            raise value_error(
+                "edges.index", tuple(index.shape), "shape [2, E], rows (source, target)",
+                "transpose it if it is [E, 2]",
+            )  # fmt: skip
+        for name, value, rank in (("weight", self.weight, 1), ("attr", self.attr, 2)):
+            if value is None:
+                continue
+            if not isinstance(value, Tensor) or not value.is_floating_point():
+                kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+                raise type_error(f"edges.{name}", kind, "a tensor of floating point numbers")
+            if value.ndim != rank or value.shape[0] != index.shape[1]:
+                allowed = f"{rank} axes, the first of {index.shape[1]} edges"
+                raise value_error(f"edges.{name}", tuple(value.shape), allowed)
+            if value.device != index.device:
+                raise value_error(f"edges.{name}.device", value.device, f"{index.device}")
+
+    @property
+    def num_edges(self) -> int:
+        return self.index.shape[1]
+
+    def to(self, device: torch.device | str) -> "Edges":
+        move = lambda t: None if t is None else t.to(device)  # noqa: E731
+        return Edges(self.index.to(device), move(self.weight), move(self.attr))
+
+
+@dataclass(frozen=True, eq=False)
+class SortedEdges:
+    """Edges in the order (target, source), with what is computed from them once.
+
+    `order [E]` gives the place of each sorted edge in the caller's list. `ptr [T+1]` is the CSR
+    pointer: the edges into token t are `ptr[t]:ptr[t+1]`. `keep [E]`, where it is not None, is
+    False at an edge that must be left out (a fixed number of edges keeps shapes static).
+    """
+
+    source: Int[Tensor, " E"]
+    target: Int[Tensor, " E"]
+    ptr: Int[Tensor, " T+1"]
+    order: Int[Tensor, " E"]
+    weight: Float[Tensor, " E"] | None = None
+    attr: Float[Tensor, "E K"] | None = None
+    keep: Bool[Tensor, " E"] | None = None
+    memo: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @staticmethod
+    def of(edges: Edges, num_rows: int, keep: Tensor | None = None) -> "SortedEdges":
+        """Sorts once. Stable in (target, source), so the caller's order changes no result's bits."""
+        source, target = edges.index.long()
+        order = torch.argsort(target * num_rows + source, stable=True)
+        pick = lambda t: None if t is None else t.index_select(0, order)  # noqa: E731
+        sorted_target = target.index_select(0, order)
+        rows = torch.arange(num_rows + 1, device=target.device)
+        return SortedEdges(
+            source.index_select(0, order),
+            sorted_target,
+            torch.searchsorted(sorted_target, rows),
+            order,
+            pick(edges.weight),
+            pick(edges.attr),
+            pick(keep),
+        )
+
+    @property
+    def num_edges(self) -> int:
+        return self.source.shape[0]
+
+    @property
+    def num_rows(self) -> int:
+        return self.ptr.shape[0] - 1
+
+    @property
+    def index(self) -> Int[Tensor, "2 E"]:
+        """(source, target), in the sorted order."""
+        return torch.stack([self.source, self.target])
+
+    def original(self) -> Edges:
+        """The edges in the caller's order."""
+        pick = lambda t: None if t is None else self.unsort(t)  # noqa: E731
+        return Edges(self.unsort(self.index.T).T, pick(self.weight), pick(self.attr))
+
+    def unsort(self, values: Tensor) -> Tensor:
+        """Values of sorted edges `[E, ...]`, in the caller's order."""
+        return torch.empty_like(values).index_copy(0, self.order, values)
+
+    def remember(self, name: str, make: Callable[[], Any]) -> Any:
+        """`make()`, computed once for these edges and kept.
+
+        Not kept while compiling, nor where weights or features need gradients (a graph is used once).
+        """
+        if name in self.memo:
+            return self.memo[name]
+        if torch.compiler.is_compiling():
+            return make()
+        with torch.inference_mode(False):  # an inference tensor could not be used in training later
+            value = make()
+        if not any(t is not None and t.requires_grad for t in (self.weight, self.attr)):
+            self.memo[name] = value
+        return value
+
+    @property
+    def by_source(self) -> tuple[Tensor, Tensor]:
+        """CSC: (order [E] into the sorted edges, ptr [T+1]); `order[ptr[s]:ptr[s+1]]` leave s."""
+
+        def make() -> tuple[Tensor, Tensor]:
+            order = torch.argsort(self.source, stable=True)
+            rows = torch.arange(self.num_rows + 1, device=order.device)
+            return order, torch.searchsorted(self.source.index_select(0, order), rows)
+
+        return self.remember("by_source", make)
+
+    @property
+    def with_self_loops(self) -> "SortedEdges":
+        """The same, where each token without a self-loop gets one (weight 1, features 0)."""
+        return self.remember("with_self_loops", self._add_self_loops)
+
+    def _add_self_loops(self) -> "SortedEdges":
+        rows = torch.arange(self.num_rows, device=self.source.device)
+        loop = (self.source == self.target).to(torch.int64)
+        has_loop = torch.zeros_like(rows).index_add(0, self.target, loop) > 0
+        kept = torch.ones_like(loop, dtype=torch.bool) if self.keep is None else self.keep
+
+        def fill(t: Tensor | None, value: float) -> Tensor | None:
+            return (
+                None if t is None else torch.cat([t, t.new_full((len(rows), *t.shape[1:]), value)])
+            )
+
+        index = torch.cat([self.index, rows.expand(2, -1)], dim=1)
+        edges = Edges(index, fill(self.weight, 1), fill(self.attr, 0))
+        return SortedEdges.of(edges, self.num_rows, torch.cat([kept, ~has_loop]))

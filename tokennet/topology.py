@@ -1,0 +1,255 @@
+"""Rules that say, given a structure, which tokens communicate.
+
+Axes: B samples, N target tokens of the padded view, M source tokens, E edges, T rows of the flat view.
+
+A topology gives its pairs in the form in which they are cheap: `Dense` over the padded view (a mask,
+or none), or `Sparse` over the flat view (sorted edges).
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from tokennet.checks import positive, type_error, value_error
+from tokennet.laws import Causality, CyclicShift, GridShift, Law, MemoryPermutation, Permutation, closure
+from tokennet.structure import SortedEdges, Structure
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """Pairs of the padded view. `mask [B or 1, N or 1, M]`: True = communicates; None = all do.
+
+    `causal` adds source <= target, kept as a flag because kernels know it.
+    """
+
+    mask: Bool[Tensor, "b n M"] | None = None
+    causal: bool = False
+
+    def full_mask(self, num_targets: int, num_sources: int, device: torch.device) -> Tensor:
+        """The whole mask `[B or 1, N, M]`."""
+        mask = torch.ones(1, num_targets, num_sources, dtype=torch.bool, device=device)
+        if self.causal:
+            mask = mask.tril()
+        return mask if self.mask is None else mask & self.mask
+
+
+@dataclass(frozen=True, eq=False)
+class Sparse:
+    """Pairs of the flat view, as sorted edges; their `keep` says which of them count."""
+
+    edges: SortedEdges
+
+
+Pairs = Dense | Sparse
+
+
+class Topology(ABC):
+    """A rule for pairs. `claims`: what an operator keeps if it mixes by content over these pairs."""
+
+    claims: ClassVar[frozenset[Law]] = frozenset()
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def pairs(self, structure: Structure) -> Pairs:
+        """The pairs that communicate."""
+
+    def __and__(self, other: "Topology") -> "Topology":
+        return Intersection(self, other)
+
+    def matrix(self, structure: Structure) -> Bool[Tensor, "T T"]:
+        """All pairs as a matrix over the flat view, `[target, source]`: for looking and for tests."""
+        layout, pairs = structure.layout, self.pairs(structure)
+        rows = torch.zeros(layout.rows, layout.rows, dtype=torch.bool, device=layout.device)
+        if isinstance(pairs, Sparse):
+            edges = pairs.edges
+            keep = slice(None) if edges.keep is None else edges.keep
+            rows[edges.target[keep], edges.source[keep]] = True
+            return rows
+        size = layout.max_length
+        mask = pairs.full_mask(size, size, layout.device).expand(layout.batch, size, size)
+        slot = torch.arange(layout.rows, device=layout.device)
+        number = layout.pad(layout.unflat(slot)[..., None]).squeeze(-1)  # [B, N], row of each slot
+        valid = layout.padded_valid
+        if valid is not None:
+            mask = mask & valid[:, :, None] & valid[:, None, :]
+        b, n, m = mask.nonzero(as_tuple=True)
+        rows[number[b, n], number[b, m]] = True
+        return rows
+
+
+def _keys(structure: Structure) -> Tensor | None:
+    valid = structure.layout.padded_valid
+    return None if valid is None else valid[:, None, :]
+
+
+def _both(mask: Tensor, other: Tensor | None) -> Tensor:
+    return mask if other is None else mask & other
+
+
+@dataclass(frozen=True)
+class Full(Topology):
+    """Every token with every token of its sample, itself included."""
+
+    claims: ClassVar[frozenset[Law]] = closure({Permutation()})
+
+    def pairs(self, structure: Structure) -> Dense:
+        return Dense(_keys(structure))
+
+
+@dataclass(frozen=True)
+class Causal(Topology):
+    """Every token with those up to its own position."""
+
+    claims: ClassVar[frozenset[Law]] = frozenset({Causality()})
+    reads: ClassVar[frozenset[str]] = frozenset({"position"})
+
+    def pairs(self, structure: Structure) -> Dense:
+        return Dense(_keys(structure) if structure.layout.causal_needs_mask else None, causal=True)
+
+
+@dataclass(frozen=True)
+class Window(Topology):
+    """Tokens at most `radius` positions apart; `wrap` closes each sample to a ring."""
+
+    radius: int
+    wrap: bool = False
+    reads: ClassVar[frozenset[str]] = frozenset({"position"})
+
+    def __post_init__(self) -> None:
+        positive("radius", self.radius, minimum=0)
+
+    @property
+    def claims(self) -> frozenset[Law]:  # type: ignore[override]
+        return frozenset({CyclicShift()}) if self.wrap else frozenset()
+
+    def pairs(self, structure: Structure) -> Dense:
+        layout = structure.layout
+        place = layout.padded_position  # [B or 1, N]
+        apart = (place[:, :, None] - place[:, None, :]).abs()
+        if self.wrap:
+            apart = torch.minimum(apart, (layout.lengths[:, None, None] - apart).abs())
+        return Dense(_both(apart <= self.radius, _keys(structure)))
+
+
+@dataclass(frozen=True)
+class Neighborhood(Topology):
+    """Cells of the structure's grid at most `radius` apart along every axis; `wrap` makes a torus."""
+
+    radius: int
+    wrap: bool = False
+    reads: ClassVar[frozenset[str]] = frozenset({"grid"})
+
+    def __post_init__(self) -> None:
+        positive("radius", self.radius, minimum=0)
+
+    @property
+    def claims(self) -> frozenset[Law]:  # type: ignore[override]
+        return frozenset({GridShift()}) if self.wrap else frozenset()
+
+    def pairs(self, structure: Structure) -> Dense:
+        structure.require(self.reads, "Neighborhood")
+        assert structure.grid is not None
+        place, near = structure.layout.padded_position, None
+        for size in reversed(structure.grid):
+            at = place % size
+            apart = (at[:, :, None] - at[:, None, :]).abs()
+            if self.wrap:
+                apart = torch.minimum(apart, size - apart)
+            near = apart <= self.radius if near is None else near & (apart <= self.radius)
+            place = place // size
+        assert near is not None
+        return Dense(_both(near, _keys(structure)))
+
+
+@dataclass(frozen=True)
+class EdgeList(Topology):
+    """The structure's edges, from source to target; `self_loops` adds one to each token without."""
+
+    self_loops: bool = False
+    claims: ClassVar[frozenset[Law]] = closure({Permutation()})
+    reads: ClassVar[frozenset[str]] = frozenset({"edges"})
+
+    def pairs(self, structure: Structure) -> Sparse:
+        edges = structure.sorted_edges
+        return Sparse(edges.with_self_loops if self.self_loops else edges)
+
+
+@dataclass(frozen=True)
+class Memory(Topology):
+    """Every token with all tokens of `structure.memory` of its sample: cross-attention."""
+
+    claims: ClassVar[frozenset[Law]] = closure({Permutation(), Causality(), MemoryPermutation()})
+    reads: ClassVar[frozenset[str]] = frozenset({"memory"})
+
+    def pairs(self, structure: Structure) -> Dense:
+        structure.require(self.reads, "Memory")
+        assert structure.memory is not None
+        return Dense(_keys(structure.memory.structure))
+
+    def matrix(self, structure: Structure) -> Bool[Tensor, "T T"]:
+        """No pairs among the tokens themselves."""
+        rows = structure.layout.rows
+        return torch.zeros(rows, rows, dtype=torch.bool, device=structure.device)
+
+
+@dataclass(frozen=True)
+class Intersection(Topology):
+    """The pairs that both rules allow: `Causal() & Window(128)`."""
+
+    first: Topology
+    second: Topology
+
+    def __post_init__(self) -> None:
+        for part in (self.first, self.second):
+            if not isinstance(part, Topology):
+                raise type_error("topology", type(part).__name__, "a Topology on both sides of &")
+            if isinstance(part, Memory):
+                raise value_error(
+                    "topology", "Memory() & ...", "topologies among the tokens themselves",
+                    "memory tokens have no order or edges to the tokens",
+                )  # fmt: skip
+
+    @property
+    def claims(self) -> frozenset[Law]:  # type: ignore[override]
+        causal = {Causality()} & (self.first.claims | self.second.claims)  # either part is enough
+        return (self.first.claims & self.second.claims) | causal
+
+    @property
+    def reads(self) -> frozenset[str]:  # type: ignore[override]
+        return self.first.reads | self.second.reads
+
+    def pairs(self, structure: Structure) -> Pairs:
+        one, two = self.first.pairs(structure), self.second.pairs(structure)
+        if isinstance(one, Dense) and isinstance(two, Dense):
+            masks = [m for m in (one.mask, two.mask) if m is not None]
+            mask = masks[0] & masks[1] if len(masks) == 2 else (masks[0] if masks else None)
+            return Dense(mask, one.causal or two.causal)
+        if isinstance(one, Sparse):
+            return Sparse(_restrict(one.edges, two, structure))
+        assert isinstance(two, Sparse)
+        return Sparse(_restrict(two.edges, one, structure))
+
+
+def _restrict(edges: SortedEdges, other: Pairs, structure: Structure) -> SortedEdges:
+    """The edges, with `keep` False where the other rule forbids them."""
+    layout = structure.layout
+    if isinstance(other, Sparse):
+        there = other.edges
+        known = there.target * layout.rows + there.source
+        known = known if there.keep is None else torch.where(there.keep, known, -1)
+        allowed = torch.isin(edges.target * layout.rows + edges.source, known)
+    else:
+        size = layout.max_length
+        mask = other.full_mask(size, size, layout.device).expand(layout.batch, size, size)
+        number = torch.arange(layout.batch * size, device=layout.device).view(layout.batch, size, 1)
+        slot = layout.flat(layout.unpad(number)).squeeze(-1)  # [T], row of the padded view
+        target, source = slot[edges.target], slot[edges.source]
+        allowed = mask[target // size, target % size, source % size] if size else edges.target > 0
+    keep = allowed if edges.keep is None else allowed & edges.keep
+    return SortedEdges(
+        edges.source, edges.target, edges.ptr, edges.order, edges.weight, edges.attr, keep
+    )
