@@ -59,5 +59,6 @@ from tokennet.topology import (
     Topology,
     Window,
 )
+from tokennet.verify import Domain, LawBrokenError, Report, Verdict, verify
 
 __version__ = "0.1.0"

@@ -48,6 +48,7 @@ class Law(ABC):
 
     statement: ClassVar[str]
     implied: ClassVar[tuple[type["Law"], ...]] = ()
+    padded_only: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -243,6 +244,7 @@ class PaddingBlindness(Law):
     """Neither the content, nor the amount, nor the place of padding matters."""
 
     statement: ClassVar[str] = "f(x, padded anyhow) is the same at real tokens"
+    padded_only: ClassVar[bool] = True
 
     def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
         layout = tokens.structure.layout

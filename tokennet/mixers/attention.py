@@ -47,7 +47,8 @@ class Attention(Mixer):
         if not isinstance(self.topology, Topology):
             raise type_error("topology", type(topology).__name__, "a Topology", "e.g. tn.Causal()")
         self.dropout = probability("dropout", dropout)
-        inner, source_dim = self.num_heads * self.head_dim, memory_dim or dim
+        self.memory_dim = positive("memory_dim", memory_dim or dim)
+        inner, source_dim = self.num_heads * self.head_dim, self.memory_dim
         self.query = nn.Linear(dim, inner, bias=bias)
         self.key = nn.Linear(source_dim, inner, bias=bias)
         self.value = nn.Linear(source_dim, inner, bias=bias)

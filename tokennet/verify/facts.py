@@ -1,0 +1,118 @@
+"""The opposite questions: does it mix, do the edges matter, the memory, the grid, the position?"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from tokennet.structure import Tokens
+from tokennet.verify.check import flat_output_no_grad, relative_error
+from tokennet.verify.strategies import Domain, Plan, build, without_edges
+
+MATTERS = 1e-6  # relative change of the output; rounding is far below in float64
+
+
+def _moved(module: nn.Module, one: Tokens, two: Tokens, pooled: bool, rows: object = None) -> bool:
+    a, b = flat_output_no_grad(module, one, pooled), flat_output_no_grad(module, two, pooled)
+    keep = slice(None) if pooled else one.structure.layout.valid.flatten()
+    a, b = (a[rows], b[rows]) if rows is not None else (a[keep], b[keep])
+    return relative_error(a, b, by_channel=False) > MATTERS
+
+
+def _edges_matter(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    return _moved(module, tokens, without_edges(tokens), pooled)
+
+
+def _memory_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    memory = tokens.structure.memory
+    assert memory is not None
+    other = Tokens(memory.x.flip(-1) + 1, memory.structure)
+    return _moved(
+        module, tokens, Tokens(tokens.x, tokens.structure.with_facts(memory=other)), pooled
+    )
+
+
+def _grid_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    """Whether the same tokens as a grid turned on its side, or in another order, give the same."""
+    grid = tokens.structure.grid
+    assert grid is not None
+    if len(grid) == 2 and grid[0] != grid[1]:
+        turned = tokens.structure.with_facts(grid=grid[::-1])
+        return _moved(module, tokens, Tokens(tokens.x, turned), pooled)
+    return _position_matters(module, tokens, pooled)
+
+
+def _position_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    """Whether reordering the tokens does more than reorder the output."""
+    size = math.prod(tokens.x.shape[:-1])
+    order = torch.arange(size)
+    half = size // 2
+    order = torch.cat([order[half:], order[:half]])
+    layout = tokens.structure.layout
+    other = Tokens(layout.unflat(layout.flat(tokens.x)[order]), tokens.structure)
+    a = flat_output_no_grad(module, tokens, pooled)
+    b = flat_output_no_grad(module, other, pooled)
+    return relative_error(a if pooled else a[order], b, by_channel=False) > MATTERS
+
+
+def _mixes(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    """Whether another token's output moves when one token does."""
+    layout = tokens.structure.layout
+    flat = layout.flat(tokens.x).clone()
+    middle = len(flat) // 2
+    flat[middle] += torch.cos(torch.arange(flat.shape[1], dtype=flat.dtype)) + 1
+    others = torch.arange(len(flat)) != middle
+    new = Tokens(layout.unflat(flat), tokens.structure)
+    return _moved(module, tokens, new, pooled, None if pooled else others)
+
+
+_QUESTIONS: dict[str, Callable[[nn.Module, Tokens, bool], bool]] = {
+    "edges": _edges_matter,
+    "memory": _memory_matters,
+    "grid": _grid_matters,
+    "position": _position_matters,
+    "mixing": _mixes,
+}
+
+
+def asked_plans(domain: Domain) -> list[Plan]:
+    """A few plain samples, alone in their batch, rich enough for every fact to show."""
+    low, high = domain.num_tokens
+    found = []
+    for seed, size in enumerate((6, 9, 4, 12, 2)):
+        n = min(max(size, low), high)
+        grid = None
+        if "grid" in domain.facts:
+            axes = domain.grids[seed % len(domain.grids)]
+            shape = (n,) if axes == 1 else ((2, 3), (3, 4), (1, 4), (3, 2), (1, 2))[seed]
+            grid = shape if math.prod(shape) <= high else (high,) + (1,) * (axes - 1)
+            n = math.prod(grid)
+        graph = (
+            ("cycle", "random", "complete", "star", "path")[seed] if "edges" in domain.facts else ""
+        )
+        memory = (3,) if "memory" in domain.facts else None
+        found.append(Plan((n,), graph=graph, grid=grid, memory=memory, seed=seed))
+    return found
+
+
+def used_facts(module: nn.Module, domain: Domain, *, pooled: bool) -> frozenset[str]:
+    """Which of edges, memory, grid and position the output depends on; "mixing": on other tokens.
+
+    The grid counts, not the position, where order matters only through the grid.
+    """
+    found = set()
+    for plan in asked_plans(domain):
+        tokens = build(plan, domain)
+        if tokens.structure.layout.rows < 2:
+            continue
+        for name, question in _QUESTIONS.items():
+            known = name in ("position", "mixing") or name in domain.facts
+            if not known or name in found:
+                continue
+            subject = tokens
+            if name == "position":
+                subject = without_edges(tokens) if "edges" in domain.facts else tokens
+            if question(module, subject, pooled):
+                found.add(name)
+    return frozenset(found)
