@@ -1,13 +1,13 @@
 """Rules that say, given a structure, which tokens communicate.
 
-Axes: B samples, N target tokens of the padded view, M source tokens, E edges, T rows of the flat view.
+Axes: B samples, N target tokens of the padded view, M source tokens, E edges, T rows, flat view.
 
-A topology gives its pairs in the form in which they are cheap: `Dense` over the padded view (a mask,
-or none), or `Sparse` over the flat view (sorted edges).
+A topology gives its pairs in the form in which they are cheap: `Dense` over the padded view (a
+mask, or none), or `Sparse` over the flat view (sorted edges).
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import ClassVar
 
 import torch
@@ -15,7 +15,15 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from tokennet.checks import positive, type_error, value_error
-from tokennet.laws import Causality, CyclicShift, GridShift, Law, MemoryPermutation, Permutation, closure
+from tokennet.laws import (
+    Causality,
+    CyclicShift,
+    GridShift,
+    Law,
+    MemoryPermutation,
+    Permutation,
+    closure,
+)
 from tokennet.structure import SortedEdges, Structure
 
 
@@ -48,7 +56,7 @@ Pairs = Dense | Sparse
 
 
 class Topology(ABC):
-    """A rule for pairs. `claims`: what an operator keeps if it mixes by content over these pairs."""
+    """A rule for pairs. `claims`: what an operator keeps that mixes by content over these pairs."""
 
     claims: ClassVar[frozenset[Law]] = frozenset()
     reads: ClassVar[frozenset[str]] = frozenset()
@@ -60,8 +68,16 @@ class Topology(ABC):
     def __and__(self, other: "Topology") -> "Topology":
         return Intersection(self, other)
 
+    def __str__(self) -> str:
+        """Short, for tables: `Window(2, wrap)`."""
+        names: list[str] = [f.name for f in fields(self)] if is_dataclass(self) else []
+        given = {name: getattr(self, name) for name in names}
+        given = {name: value for name, value in given.items() if value is not False}
+        shown = [name if value is True else str(value) for name, value in given.items()]
+        return type(self).__name__ + (f"({', '.join(shown)})" if shown else "")
+
     def matrix(self, structure: Structure) -> Bool[Tensor, "T T"]:
-        """All pairs as a matrix over the flat view, `[target, source]`: for looking and for tests."""
+        """All pairs as a matrix over the flat view, `[target, source]`: to look at, and to test."""
         layout, pairs = structure.layout, self.pairs(structure)
         rows = torch.zeros(layout.rows, layout.rows, dtype=torch.bool, device=layout.device)
         if isinstance(pairs, Sparse):
@@ -137,7 +153,7 @@ class Window(Topology):
 
 @dataclass(frozen=True)
 class Neighborhood(Topology):
-    """Cells of the structure's grid at most `radius` apart along every axis; `wrap` makes a torus."""
+    """Cells of the grid at most `radius` apart along every axis; `wrap` makes it a torus."""
 
     radius: int
     wrap: bool = False
@@ -212,6 +228,9 @@ class Intersection(Topology):
                     "topology", "Memory() & ...", "topologies among the tokens themselves",
                     "memory tokens have no order or edges to the tokens",
                 )  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.first} & {self.second}"
 
     @property
     def claims(self) -> frozenset[Law]:  # type: ignore[override]

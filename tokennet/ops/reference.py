@@ -79,7 +79,11 @@ def attend_sparse(
     edges: SortedEdges, scale: float,
 ) -> Float[Tensor, "T H D"]:  # fmt: skip
     """Softmax attention over edges through the whole matrix; an edge listed twice counts twice."""
-    ones = torch.ones_like(edges.source, dtype=q.dtype) if edges.keep is None else edges.keep.to(q.dtype)
+    ones = (
+        torch.ones_like(edges.source, dtype=q.dtype)
+        if edges.keep is None
+        else edges.keep.to(q.dtype)
+    )
     count = edge_matrix(ones[:, None], edges)  # [1, T, T]
     scores = torch.einsum("thd,shd->hts", q, k) * scale + count.log()
     live = (count > 0).any(-1, keepdim=True)

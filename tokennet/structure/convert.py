@@ -31,7 +31,10 @@ def tokens_from_pyg(data: Any) -> Tokens:
     x = getattr(data, "x", None)
     if x is None:
         raise value_error(
-            "data.x", None, "features [T, D]", "give tokens without features constant or degree ones"
+            "data.x",
+            None,
+            "features [T, D]",
+            "give tokens without features constant or degree ones",
         )
     if not isinstance(x, Tensor) or x.ndim != 2:
         shape = tuple(x.shape) if isinstance(x, Tensor) else type(x).__name__
@@ -52,7 +55,9 @@ def tokens_from_pyg(data: Any) -> Tokens:
             order = torch.argsort(batch, stable=True)
             x = x[order]
             if edges is not None:
-                place = torch.empty_like(order).index_copy(0, order, torch.arange(len(x), device=x.device))
+                place = torch.empty_like(order).index_copy(
+                    0, order, torch.arange(len(x), device=x.device)
+                )
                 edges = Edges(place[edges.index], edges.weight, edges.attr)
     return Tokens(x, Structure(Packed.of(lengths, device=x.device), edges), order)
 
@@ -106,10 +111,17 @@ def tokens_from_networkx(graph: Any, *, features: list[str], weight: str | None)
     rows = []
     for g in graphs:
         for node, data in g.nodes(data=True):
-            parts = [torch.as_tensor(_attribute(data, f, f"node {node!r}")).float().reshape(-1) for f in features]
+            parts = [
+                torch.as_tensor(_attribute(data, f, f"node {node!r}")).float().reshape(-1)
+                for f in features
+            ]
             rows.append(torch.cat(parts))
             if len(rows[-1]) != len(rows[0]):
-                raise value_error(f"node {node!r}", f"{len(rows[-1])} numbers", f"{len(rows[0])} as the first node has")
+                raise value_error(
+                    f"node {node!r}",
+                    f"{len(rows[-1])} numbers",
+                    f"{len(rows[0])} as the first node has",
+                )
     if not rows:
         raise value_error("graph", "no nodes", "at least one", "there are no features to read")
     return Tokens(torch.stack(rows), structure)

@@ -75,9 +75,7 @@ class Padded:
 
     @property
     def sample(self) -> Int[Tensor, " T"]:
-        return (
-            torch.arange(self.batch, device=self.device)[:, None].expand(self.shape).reshape(-1)
-        )
+        return torch.arange(self.batch, device=self.device)[:, None].expand(self.shape).reshape(-1)
 
     @property
     def padded_position(self) -> Int[Tensor, "B N"]:

@@ -22,7 +22,11 @@ def rearrange(
     """
     x, structure = tokens
     flat = structure.layout.flat(x)
-    rows = flat.index_select(0, origin.clamp_min(0)) if len(flat) else flat.new_zeros(len(origin), flat.shape[1])
+    rows = (
+        flat.index_select(0, origin.clamp_min(0))
+        if len(flat)
+        else flat.new_zeros(len(origin), flat.shape[1])
+    )
     rows = rows.masked_fill((origin < 0)[:, None], 0)
     edges = structure.edges
     if edges is not None:
@@ -89,7 +93,9 @@ def select(tokens: Tokens, samples: list[int]) -> Tokens:
         lengths = layout.lengths.tolist()
         origin = [(where == b).nonzero().squeeze(1) for b in samples]
         new = Packed.of([lengths[b] for b in samples], device=layout.device)
-        return rearrange(_alone(tokens), new, torch.cat([where.new_zeros(0), *origin]), memory=chosen)
+        return rearrange(
+            _alone(tokens), new, torch.cat([where.new_zeros(0), *origin]), memory=chosen
+        )
     rows = torch.arange(layout.rows, device=layout.device).view(layout.shape)[samples].flatten()
     new = replace(layout, valid=layout.valid[samples])
     return rearrange(_alone(tokens), new, rows, memory=chosen)
@@ -110,7 +116,9 @@ def concatenate(parts: list[Tokens]) -> Tokens:
     first = parts[0].structure
     layout: Layout
     if isinstance(first.layout, Packed):
-        layout = Packed.of([n for p in parts for n in p.structure.lengths.tolist()], device=first.device)
+        layout = Packed.of(
+            [n for p in parts for n in p.structure.lengths.tolist()], device=first.device
+        )
     else:
         layout = Padded(torch.cat([p.structure.layout.valid for p in parts]), first.layout.dense)
     edges = None
@@ -119,7 +127,11 @@ def concatenate(parts: list[Tokens]) -> Tokens:
         for p in parts:
             index.append(p.structure.edges.index + offset)  # type: ignore[union-attr]
             offset += p.structure.layout.rows
-        join = lambda n: None if getattr(first.edges, n) is None else torch.cat([getattr(p.structure.edges, n) for p in parts])  # noqa: E731,E501
+        join = lambda n: (
+            None
+            if getattr(first.edges, n) is None
+            else torch.cat([getattr(p.structure.edges, n) for p in parts])
+        )  # noqa: E731,E501
         edges = Edges(torch.cat(index, 1), join("weight"), join("attr"))
     memory = None
     if first.memory is not None:
