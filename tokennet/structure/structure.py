@@ -186,10 +186,9 @@ class Structure:
                 "edges.index", low if low < 0 else high, f"entries from 0 to {rows - 1}",
                 "they address rows of x.flatten(0, -2)",
             )  # fmt: skip
-        sample = self.layout.sample[index.long()]
-        crossing = sample[0] != sample[1]
-        if crossing.any():
-            e = int(crossing.nonzero()[0])
+        sample = self.layout.sample
+        if self.batch > 1 and not torch.equal(sample[index[0]], sample[index[1]]):
+            e = int((sample[index[0]] != sample[index[1]]).nonzero()[0])
             raise value_error(
                 f"edges.index[:, {e}]", index[:, e].tolist(), "two tokens of one sample",
                 "in a batch, add each sample's first row to its edges",
