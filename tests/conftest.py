@@ -24,7 +24,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("typecheck") and importlib.util.find_spec("beartype"):
         from jaxtyping import install_import_hook
 
-        install_import_hook("tokennet", "beartype.beartype")
+        tower = "beartype.BeartypeConf(is_pep484_tower=True)"  # an int where a float is asked for
+        install_import_hook("tokennet", f"beartype.beartype(conf={tower})")
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:

@@ -4,7 +4,7 @@ Axes: E edges, T rows of the flat view, K channels of an edge.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -53,6 +53,11 @@ class Edges:
     def num_edges(self) -> int:
         return self.index.shape[1]
 
+    @property
+    def requires_grad(self) -> bool:
+        """Whether weights or features are being learned."""
+        return any(t is not None and t.requires_grad for t in (self.weight, self.attr))
+
     def to(self, device: torch.device | str) -> "Edges":
         move = lambda t: None if t is None else t.to(device)  # noqa: E731
         return Edges(self.index.to(device), move(self.weight), move(self.attr))
@@ -69,7 +74,7 @@ class SortedEdges:
 
     source: Int[Tensor, " E"]
     target: Int[Tensor, " E"]
-    ptr: Int[Tensor, " T+1"]
+    ptr: Int[Tensor, " T_plus_1"]
     order: Int[Tensor, " E"]
     weight: Float[Tensor, " E"] | None = None
     attr: Float[Tensor, "E K"] | None = None
@@ -103,6 +108,16 @@ class SortedEdges:
         return self.ptr.shape[0] - 1
 
     @property
+    def requires_grad(self) -> bool:
+        """Whether weights or features are being learned: then nothing made of them is kept."""
+        return any(t is not None and t.requires_grad for t in (self.weight, self.attr))
+
+    def with_values(self, edges: Edges) -> "SortedEdges":
+        """The same order with weights and features sorted anew: a backward pass uses them up."""
+        pick = lambda t: None if t is None else t.index_select(0, self.order)  # noqa: E731
+        return replace(self, weight=pick(edges.weight), attr=pick(edges.attr), memo={})
+
+    @property
     def index(self) -> Int[Tensor, "2 E"]:
         """(source, target), in the sorted order."""
         return torch.stack([self.source, self.target])
@@ -127,7 +142,7 @@ class SortedEdges:
             return make()
         with torch.inference_mode(False):  # an inference tensor could not be used in training later
             value = make()
-        if not any(t is not None and t.requires_grad for t in (self.weight, self.attr)):
+        if not self.requires_grad:
             self.memo[name] = value
         return value
 

@@ -149,7 +149,7 @@ class Packed:
     that nothing has to read `ptr` back from the device. Build it with `Packed.of(lengths)`.
     """
 
-    ptr: Int[Tensor, " B+1"]
+    ptr: Int[Tensor, " B_plus_1"]
     num_tokens: int
     max_length: int
     sample: Int[Tensor, " T"] = field(init=False, repr=False)

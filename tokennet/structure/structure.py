@@ -33,7 +33,7 @@ class Structure:
     """
 
     layout: Layout
-    edges: Edges | None = None
+    edges: "Edges | None" = None  # quoted: a tensor is taken too, and becomes Edges
     grid: tuple[int, ...] | None = None
     memory: "Tokens | None" = None
     _sorted: list[SortedEdges] = field(default_factory=list, repr=False)
@@ -131,7 +131,10 @@ class Structure:
             raise value_error(
                 "structure.edges", None, "edges", "pass edges=Edges(index), or use another topology"
             )
-        return self._sorted[0]
+        kept = self._sorted[0]
+        if self.edges is not None and self.edges.requires_grad:
+            return kept.with_values(self.edges)
+        return kept
 
     def with_facts(self, **facts: Any) -> "Structure":
         """The same structure with other `edges`, `grid` or `memory`."""
