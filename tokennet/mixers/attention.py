@@ -49,6 +49,7 @@ class Attention(Mixer):
         self.dropout = probability("dropout", dropout)
         self.memory_dim = positive("memory_dim", memory_dim or dim)
         inner, source_dim = self.num_heads * self.head_dim, self.memory_dim
+        self.out_dim = dim if output else inner
         self.query = nn.Linear(dim, inner, bias=bias)
         self.key = nn.Linear(source_dim, inner, bias=bias)
         self.value = nn.Linear(source_dim, inner, bias=bias)

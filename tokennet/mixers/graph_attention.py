@@ -86,8 +86,8 @@ class GraphAttention(_AdditiveAttention):
     def _make_weights(self, dim: int, inner: int) -> None:
         self.value = nn.Linear(dim, inner, bias=False)
         self.score = nn.Parameter(self.value.weight.new_empty(2, self.num_heads, self.head_dim))
-        nn.init.xavier_uniform_(self.value.weight)
-        nn.init.xavier_uniform_(self.score)
+        for weight in (self.value.weight, *self.score):  # score: two maps, each of its own
+            nn.init.xavier_uniform_(weight)
 
     def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
         """Scores of the edges `[E, H]` and values of the tokens `[T, H, D]`."""
