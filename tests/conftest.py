@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The hook must stand before the first import of tokennet, so this file imports none of it."""
+    config.addinivalue_line("filterwarnings", "ignore:`torch.jit:DeprecationWarning")  # PyG's
     if config.getoption("typecheck") and importlib.util.find_spec("beartype"):
         from jaxtyping import install_import_hook
 
@@ -43,7 +44,7 @@ def _seed() -> None:
 
 
 @pytest.fixture
-def own_errors(request: pytest.FixtureRequest) -> None:
-    """For tests of our own messages, which beartype's would come before."""
+def no_typecheck(request: pytest.FixtureRequest) -> None:
+    """For tests that pass other types than annotated: to see our own errors, or a shorthand."""
     if request.config.getoption("typecheck"):
         pytest.skip("beartype speaks first")

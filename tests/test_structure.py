@@ -286,10 +286,18 @@ def test_constructors() -> None:
     assert dense.layout.dense
     assert (dense.batch, dense.grid, dense.memory.x.shape) == (2, (2, 3), (2, 5, 4))
     assert tn.Structure.padded(RIGHT).lengths.tolist() == [3, 1, 4]
-    packed = tn.Structure.packed([3, 0, 2], edges=torch.tensor([[0, 3], [1, 4]]))
+    packed = tn.Structure.packed([3, 0, 2], edges=tn.Edges(torch.tensor([[0, 3], [1, 4]])))
     assert packed.sorted_edges.num_edges == 2
     assert packed.batch == 3
     assert packed.to("cpu").edges.num_edges == 2
+
+
+@pytest.mark.usefixtures("no_typecheck")
+def test_a_plain_tensor_of_edges_or_memory_will_do() -> None:
+    index = torch.tensor([[0, 3], [1, 2]])
+    structure = tn.Structure.dense(1, 4, edges=index, memory=torch.randn(1, 2, 3))
+    assert structure.edges.index is index
+    assert structure.memory.structure.layout.shape == (1, 2)
 
 
 def test_tokens_unpack_and_count() -> None:

@@ -98,7 +98,8 @@ def structure_from_networkx(graph: Any, weight: str | None = None) -> Structure:
                     values.append(_attribute(data, weight, f"edge ({u!r}, {v!r})"))
         start += len(place)
     index = torch.tensor([source, target], dtype=torch.int64).view(2, -1)
-    edges = Edges(index, torch.tensor(values) if weight is not None else None)
+    numbers = torch.tensor(values, dtype=torch.get_default_dtype())
+    edges = Edges(index, None if weight is None else numbers)
     return Structure.packed([g.number_of_nodes() for g in graphs], edges=edges)
 
 

@@ -33,7 +33,7 @@ class Structure:
     """
 
     layout: Layout
-    edges: "Edges | None" = None  # quoted: a tensor is taken too, and becomes Edges
+    edges: Edges | None = None
     grid: tuple[int, ...] | None = None
     memory: "Tokens | None" = None
     _sorted: list[SortedEdges] = field(default_factory=list, repr=False)
@@ -246,7 +246,7 @@ class Tokens:
         return Tokens(x, Structure.dense(x.shape[0], x.shape[1], device=x.device, **facts))
 
     @staticmethod
-    def from_list(samples: list[Float[Tensor, "n D"]], **facts: Any) -> "Tokens":
+    def from_list(samples: list[Float[Tensor, "_ D"]], **facts: Any) -> "Tokens":
         """Packed tokens of a list of samples `[n_b, D]`, of different lengths."""
         from tokennet.structure.convert import tokens_from_list
 
@@ -293,7 +293,7 @@ class Tokens:
 
         return to_padded(self)
 
-    def to_list(self) -> list[Float[Tensor, "n D"]]:
+    def to_list(self) -> list[Float[Tensor, "_ D"]]:
         """One tensor `[n_b, D]` for each sample."""
         packed = self.packed()
         return list(packed.x.split(packed.structure.lengths.tolist()))
