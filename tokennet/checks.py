@@ -39,6 +39,9 @@ def split_heads(dim: int, num_heads: int, *, name: str = "dim") -> int:
     positive("num_heads", num_heads)
     if dim % num_heads:
         raise value_error(
-            name, dim, f"a multiple of num_heads ({num_heads})", f"choose another {name} or num_heads, or pass head_dim"
+            name,
+            dim,
+            f"a multiple of num_heads ({num_heads})",
+            f"choose another {name} or num_heads, or pass head_dim",
         )
     return dim // num_heads

@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tokennet.structure import Packed, Padded, Tokens
+from tokennet.structure import Edges, Packed, Padded, Tokens
 from tokennet.structure.transform import pad_into, permute, select, to_packed, to_padded
 
 
@@ -81,11 +81,21 @@ def _rows_of_samples(tokens: Tokens) -> list[Tensor]:
     return list(rows.split(layout.lengths.tolist()))
 
 
-def _relabelled(tokens: Tokens, order: Tensor, witness: str) -> Case:
-    """The case where new row i is old row order[i] and the output must go along."""
+def _relabelled(tokens: Tokens, order: Tensor, witness: str, rng: torch.Generator) -> Case:
+    """The case where new row i is old row order[i] and the output must go along.
+
+    The list of edges is shuffled too: its order is no fact about the tokens.
+    """
     real = tokens.structure.layout.valid.flatten().nonzero().squeeze(1)
     everyone = torch.arange(tokens.structure.batch)
-    return Case(permute(tokens, order), order[real], real, witness, everyone, everyone)
+    new = permute(tokens, order)
+    edges = new.structure.edges
+    if edges is not None:
+        mixed = torch.randperm(edges.num_edges, generator=rng)
+        pick = lambda t: None if t is None else t[mixed]  # noqa: E731
+        edges = Edges(edges.index[:, mixed], pick(edges.weight), pick(edges.attr))
+        new = Tokens(new.x, new.structure.with_facts(edges=edges))
+    return Case(new, order[real], real, witness, everyone, everyone)
 
 
 def _order(tokens: Tokens) -> Tensor:
@@ -104,7 +114,7 @@ class CyclicShift(Law):
             order[rows] = rows.roll(steps)
         if torch.equal(order, _order(tokens)):
             return None
-        return _relabelled(tokens, order, f"tokens shifted by {steps}")
+        return _relabelled(tokens, order, f"tokens shifted by {steps}", rng)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ class GridShift(Law):
         order = _order(tokens)
         for rows in _rows_of_samples(tokens):
             order[rows] = rows.view(grid).roll(steps, tuple(range(len(grid)))).flatten()
-        return _relabelled(tokens, order, f"grid {grid} shifted by {steps}")
+        return _relabelled(tokens, order, f"grid {grid} shifted by {steps}", rng)
 
 
 @dataclass(frozen=True)
@@ -148,7 +158,7 @@ class Permutation(Law):
         if torch.equal(order, _order(tokens)):
             return None
         name = ("two tokens exchanged", "tokens turned by one", "tokens permuted")[kind]
-        return _relabelled(tokens, order, name)
+        return _relabelled(tokens, order, name, rng)
 
 
 @dataclass(frozen=True)

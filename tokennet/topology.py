@@ -84,7 +84,7 @@ class Topology(ABC):
             edges = pairs.edges
             keep = slice(None) if edges.keep is None else edges.keep
             rows[edges.target[keep], edges.source[keep]] = True
-            return rows
+            return rows & layout.valid.flatten()[:, None]  # self-loops are added to padding too
         size = layout.max_length
         mask = pairs.full_mask(size, size, layout.device).expand(layout.batch, size, size)
         slot = torch.arange(layout.rows, device=layout.device)

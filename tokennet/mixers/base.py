@@ -90,5 +90,7 @@ def as_mixer(name: str, value: Any) -> Mixer:
     """`value`, if it is a mixer."""
     if not isinstance(value, Mixer):
         hint = "wrap a token-wise module in tn.Pointwise" if isinstance(value, nn.Module) else ""
-        raise TypeError(f"{name} is {type(value).__name__}, expected a Mixer" + (f"; {hint}" if hint else ""))
+        raise TypeError(
+            f"{name} is {type(value).__name__}, expected a Mixer" + (f"; {hint}" if hint else "")
+        )
     return value

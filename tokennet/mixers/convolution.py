@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokennet.checks import positive, value_error
+from tokennet.laws import CyclicShift
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Structure
 from tokennet.topology import Neighborhood, Topology, Window
@@ -51,7 +52,8 @@ class Convolution(Mixer):
 
     @property
     def claims(self):  # type: ignore[override]
-        return self.topology.claims
+        ring = self.axes == 1 and self.topology.wrap  # a grid of one axis: its shifts are the cycle
+        return self.topology.claims | {CyclicShift()} if ring else self.topology.claims
 
     @property
     def reads(self):  # type: ignore[override]
@@ -100,6 +102,8 @@ def _convolve(
     grid: tuple[int, ...],
     wrap: bool,
 ) -> Float[Tensor, "B N O"]:
+    if not x.numel():  # torch refuses empty images
+        return F.linear(x, weight.flatten(2)[..., 0], bias)
     radius = weight.shape[-1] // 2
     y = x.transpose(1, 2).unflatten(2, grid)  # [B, D, *grid]
     convolve = F.conv1d if len(grid) == 1 else F.conv2d

@@ -44,7 +44,9 @@ class _AdditiveAttention(Mixer, ABC):
         self.out_dim = positive("out_dim", dim if out_dim is None else out_dim)
         self.num_heads = positive("num_heads", num_heads)
         name = "dim" if out_dim is None else "out_dim"
-        self.head_dim = self.out_dim if mean_heads else split_heads(self.out_dim, num_heads, name=name)
+        self.head_dim = (
+            self.out_dim if mean_heads else split_heads(self.out_dim, num_heads, name=name)
+        )
         self.topology = EdgeList(self_loops)
         self.mean_heads, self.slope = mean_heads, slope
         self.dropout = probability("dropout", dropout)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tokennet.checks import value_error
 from tokennet.laws import Law, Permutation, closure
 from tokennet.mixers.base import Mixer
-from tokennet.structure import Structure
+from tokennet.structure import Padded, Structure, Tokens
 
 
 class MessagePassing(Mixer):
@@ -44,6 +44,8 @@ class MessagePassing(Mixer):
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
+        if isinstance(structure.layout, Padded) and not structure.layout.dense:
+            return self._without_padding(x, structure)
         layout, edges = structure.layout, structure.edges
         assert edges is not None  # `check` has seen to it
         given = {
@@ -54,3 +56,10 @@ class MessagePassing(Mixer):
         }
         known = {k: v for k, v in given.items() if k in self._known and v is not None}
         return layout.unflat(self.conv(layout.flat(x), edges.index.long(), **known))
+
+    def _without_padding(self, x: Tensor, structure: Structure) -> Tensor:
+        """Padding would count as tokens in the convolution's norms and aggregations."""
+        y = self.forward(*Tokens(x, structure).packed())
+        real = structure.layout.valid.flatten().nonzero().squeeze(1)
+        rows = y.new_zeros(structure.layout.rows, y.shape[-1]).index_copy(0, real, y)
+        return structure.layout.unflat(rows)

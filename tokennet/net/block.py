@@ -21,9 +21,7 @@ Norm = Callable[[int], nn.Module]
 class _Residual(Mixer, ABC):
     """What the placements of the norm share. `norm(dim)` makes it, by default `nn.LayerNorm`."""
 
-    def __init__(
-        self, dim: int, mixer: Mixer, *, norm: Norm = nn.LayerNorm, dropout: float = 0.0
-    ):
+    def __init__(self, dim: int, mixer: Mixer, *, norm: Norm = nn.LayerNorm, dropout: float = 0.0):
         super().__init__()
         self.dim = positive("dim", dim)
         self.mixer = as_mixer("mixer", mixer)
@@ -90,7 +88,9 @@ class Block(Composite):
         if not mixers:
             raise TypeError("Block(dim) has no mixer; pass at least one, e.g. tn.Attention(dim, 8)")
         if isinstance(residual, str) or not callable(residual):
-            raise type_error("residual", repr(residual), "PreNorm, PostNorm or ResPostNorm, the class")
+            raise type_error(
+                "residual", repr(residual), "PreNorm, PostNorm or ResPostNorm, the class"
+            )
         last = Pointwise(dim, 4 * dim, dropout=dropout) if mlp is None else mlp
         checked = [as_mixer(f"mixers[{i}]", m) for i, m in enumerate([*mixers, last])]
         super().__init__(*(residual(dim, m, dropout=dropout) for m in checked))

@@ -42,7 +42,7 @@ class MeanReadout(_Readout):
 class ClassReadout(_Readout):
     """W norm(x_0) + b of the first real token, which `ClassToken` has put there: `[*, D] -> [B, O]`.
 
-    Every sample needs a token.
+    An empty sample is read as a token of zeros.
     """
 
     reads = frozenset({"position"})
@@ -51,7 +51,13 @@ class ClassReadout(_Readout):
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "B O"]:
         self.check(x, structure)
         layout = structure.layout
-        first = layout.compact(x)[:, 0] if isinstance(layout, Padded) else x[layout.ptr[:-1].long()]
+        if layout.rows == 0:
+            first = x.new_zeros(layout.batch, x.shape[-1])
+        elif isinstance(layout, Padded):
+            first = layout.compact(x)[:, 0]
+        else:
+            first = x.index_select(0, layout.ptr[:-1].long().clamp(max=layout.rows - 1))
+            first = first.masked_fill(layout.lengths[:, None] == 0, 0)
         return self.map(self.norm(first))
 
 
@@ -60,7 +66,8 @@ class TokenReadout(_Readout):
 
     claims = closure({Permutation(), Causality()})
 
-    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "*tokens O"]:
+    def forward(
+        self, x: Float[Tensor, "*tokens D"], structure: Structure
+    ) -> Float[Tensor, "*tokens O"]:
         self.check(x, structure)
         return self.map(self.norm(x))
-

@@ -24,7 +24,9 @@ class Tokenizer(nn.Module, ABC):
         """Tokens and their structure; a given structure adds facts (padding, edges, memory)."""
 
 
-def _structure_for(shape: tuple[int, ...], device: torch.device, structure: Structure | None) -> Structure:
+def _structure_for(
+    shape: tuple[int, ...], device: torch.device, structure: Structure | None
+) -> Structure:
     """The given structure, if tokens of this leading shape fit it; without one, a dense one."""
     if structure is not None:
         if structure.layout.shape != shape:
@@ -127,7 +129,9 @@ class PatchTokenizer(Tokenizer):
     ) -> tuple[Tensor, Structure]:
         if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
             kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
-            raise type_error("inputs", kind, "images of floating point numbers", "use x.float() / 255")
+            raise type_error(
+                "inputs", kind, "images of floating point numbers", "use x.float() / 255"
+            )
         if inputs.ndim != 4 or inputs.shape[1] != self.channels:
             raise value_error("inputs.shape", tuple(inputs.shape), f"[B, {self.channels}, H, W]")
         grid = self.grid(inputs.shape[2], inputs.shape[3])

@@ -73,9 +73,7 @@ class TokenNet(nn.Module):
         structure.require(self.reads, "TokenNet")
         return Tokens(structure.layout.clear(x), structure)
 
-    def encode(
-        self, inputs: Any, structure: Structure | None = None
-    ) -> Float[Tensor, "*tokens D"]:
+    def encode(self, inputs: Any, structure: Structure | None = None) -> Float[Tensor, "*tokens D"]:
         """The tokens after all mixers."""
         x, structure = self.tokens(inputs, structure)
         for mixer in self.mixers:
@@ -101,4 +99,3 @@ class TokenNet(nn.Module):
 def _out_dim(mixer: Mixer, dim: int | None) -> int | None:
     out = getattr(mixer, "out_dim", None)
     return out if isinstance(out, int) else dim
-

@@ -4,6 +4,7 @@ Axes: R compared rows, Q sources, C channels of the output, D channels of the in
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -144,11 +145,10 @@ def check_case(
     errors = differences(one, two)
     least = 16 * torch.finfo(tokens.x.dtype).eps  # what a sum of a few hundred terms may lose
     floors = [least] * len(errors)
-    if least < max(errors):
-        for side in (before, after):
-            seen = noise(
-                module, lambda s=side: measure(module, _fresh(s), cotangent, pooled), differences
-            )
+    if UNDECIDED * least < max(errors):  # below, no noise could change the verdict
+        for side, plain in ((before, one), (after, two)):
+            again = partial(measure, module, _fresh(side), cotangent, pooled)
+            seen = noise(module, plain, again, differences)
             floors = [max(pair) for pair in zip(floors, seen, strict=True)]
     worst = max(range(len(errors)), key=lambda i: errors[i] / floors[i])
     error, floor = errors[worst], floors[worst]
@@ -177,20 +177,17 @@ def _cotangent(like: Tensor, count: int) -> Tensor:
 
 
 def _bites(module: nn.Module, tokens: Tokens, case: Case, everything: Tensor, pooled: bool) -> bool:
-    """Whether the case could have failed: the output answers to the input, rows differ."""
-    if not everything.numel():
+    """Whether the case could have failed: the input differs, and the output answers to the input."""
+    if not everything.numel() or not tokens.x.numel():
         return False
-    if not pooled and case.tokens.structure.layout is tokens.structure.layout:
-        moved = not torch.equal(case.rows, case.image)
-        if (
-            moved
-            and relative_error(everything[case.rows], everything[case.image], by_channel=False)
-            < 1e-6
-        ):
-            return False  # all rows alike: any permutation would do
+    layout = tokens.structure.layout
+    if case.tokens.structure.layout is layout and not torch.equal(case.rows, case.image):
+        x = layout.flat(tokens.x)
+        if relative_error(x[case.rows], x[case.image], by_channel=False) < 1e-6:
+            return False  # equal tokens exchanged
     shifted = tokens.x + tokens.x.abs().amax().clamp_min(1e-3) * torch.cos(
         torch.arange(tokens.x.numel(), dtype=tokens.x.dtype).view(tokens.x.shape) + 0.5
     )
     other = flat_output_no_grad(module, Tokens(shifted, tokens.structure), pooled)
-    valid = slice(None) if pooled else tokens.structure.layout.valid.flatten()
+    valid = slice(None) if pooled else layout.valid.flatten()
     return relative_error(everything[valid], other[valid], by_channel=False) > 1e-6

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from tokennet.structure import Tokens
+from tokennet.structure.transform import permute
 from tokennet.verify.check import flat_output_no_grad, relative_error
 from tokennet.verify.strategies import Domain, Plan, build, without_edges
 
@@ -44,15 +45,11 @@ def _grid_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
 
 
 def _position_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
-    """Whether reordering the tokens does more than reorder the output."""
+    """Whether relabelling tokens and edges does more than relabel the output."""
     size = math.prod(tokens.x.shape[:-1])
-    order = torch.arange(size)
-    half = size // 2
-    order = torch.cat([order[half:], order[:half]])
-    layout = tokens.structure.layout
-    other = Tokens(layout.unflat(layout.flat(tokens.x)[order]), tokens.structure)
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(size))  # no mere shift
     a = flat_output_no_grad(module, tokens, pooled)
-    b = flat_output_no_grad(module, other, pooled)
+    b = flat_output_no_grad(module, permute(tokens, order), pooled)
     return relative_error(a if pooled else a[order], b, by_channel=False) > MATTERS
 
 
@@ -110,9 +107,6 @@ def used_facts(module: nn.Module, domain: Domain, *, pooled: bool) -> frozenset[
             known = name in ("position", "mixing") or name in domain.facts
             if not known or name in found:
                 continue
-            subject = tokens
-            if name == "position":
-                subject = without_edges(tokens) if "edges" in domain.facts else tokens
-            if question(module, subject, pooled):
+            if question(module, tokens, pooled):
                 found.add(name)
     return frozenset(found)

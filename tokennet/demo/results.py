@@ -1,0 +1,130 @@
+"""What the demo measured: runs, certificates, and rows that put both together."""
+
+import statistics
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One net: the task, the operator inside, and whether it has a position code."""
+
+    task: str
+    operator: str
+    position: bool = False
+
+    def __str__(self) -> str:
+        code = (", with code" if self.position else ", no code") if self.task == "digits" else ""
+        return f"{self.task}: {self.operator}{code}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: test accuracy in percent, and that on images with shuffled patches."""
+
+    variant: Variant
+    seed: int
+    accuracy: float
+    shuffled: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What `tn.verify` found for one net; `status` and `error` are those of `Permutation`."""
+
+    variant: Variant
+    parameters: int
+    claims: tuple[str, ...]
+    reads: tuple[str, ...]
+    ok: bool
+    role: str
+    status: str
+    error: float
+    cases: int
+    report: str
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A net, its runs over seeds and its certificate."""
+
+    variant: Variant
+    runs: tuple[Run, ...]
+    certificate: Certificate
+
+    @property
+    def accuracies(self) -> list[float]:
+        return [r.accuracy for r in self.runs]
+
+    @property
+    def mean(self) -> float:
+        return statistics.mean(self.accuracies)
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation over seeds; None for a single one."""
+        return statistics.stdev(self.accuracies) if len(self.runs) > 1 else None
+
+    @property
+    def shuffled(self) -> float | None:
+        """The mean accuracy on shuffled patches."""
+        values = [r.shuffled for r in self.runs if r.shuffled is not None]
+        return statistics.mean(values) if values else None
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            **asdict(self.variant),
+            "accuracy_mean": self.mean,
+            "accuracy_std": self.deviation,
+            "n": len(self.runs),
+            "shuffled_mean": self.shuffled,
+            "accuracies": self.accuracies,
+            "verify": {k: v for k, v in asdict(self.certificate).items() if k != "variant"},
+        }
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that the page and the figure show. `exposed` is the report on the planted defect."""
+
+    image_rows: tuple[Row, ...]
+    graph_rows: tuple[Row, ...]
+    exposed: str
+    versions: dict[str, str]
+    quick: bool
+    seconds: float
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        return self.image_rows + self.graph_rows
+
+    @property
+    def graph(self) -> str:
+        """The name of the graph task."""
+        return self.graph_rows[0].variant.task
+
+    def row(self, task: str, operator: str, position: bool = False) -> Row:
+        wanted = Variant(task, operator, position)
+        return next(r for r in self.rows if r.variant == wanted)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "quick": self.quick,
+            "seconds": self.seconds,
+            "versions": self.versions,
+            "nets": [row.as_dict() for row in self.rows],
+        }
+
+
+def percent(row: Row) -> str:
+    """Mean and deviation to one digit: "95.1 ± 1.0"."""
+    spread = "" if row.deviation is None else f" ± {row.deviation:.1f}"
+    return f"{row.mean:.1f}{spread}"
+
+
+def power(value: float) -> tuple[str, int]:
+    """A number as digits and a power of ten: 2.1e-15 is ("2.1", -15)."""
+    digits, exponent = f"{value:.1e}".split("e")
+    return digits, int(exponent)
