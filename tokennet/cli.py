@@ -80,6 +80,8 @@ def verify(
 ) -> None:
     """Hold a mixer or a net to what it claims. Exit status: 0 held, 1 not, 2 nothing to verify."""
     module = _load(target)
+    if dim is None and getattr(module, "dim", 0) is None:
+        raise _bad_input(f"{target} takes any number of channels; say how many: --dim 8")
     from tokennet.verify import verify as run_verify
 
     try:
