@@ -11,9 +11,90 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "*  # noqa: F403",
-    "Any",
-    "ModuleType",
-    "TYPE_CHECKING",
+    "Attention",
+    "BatchIndependence",
+    "Block",
+    "Causal",
+    "Causality",
+    "ClassReadout",
+    "ClassToken",
+    "Convolution",
+    "CyclicShift",
+    "Domain",
+    "EdgeList",
+    "Edges",
+    "EmbeddingTokenizer",
+    "FeatureTokenizer",
+    "Full",
+    "GraphAttention",
+    "GraphAttentionV2",
+    "GraphConvolution",
+    "GridShift",
+    "LaplacianPosition",
+    "Law",
+    "LawBrokenError",
+    "LayoutAgreement",
+    "LearnedPosition",
+    "LinearAttention",
+    "Locality",
+    "MaxPooling",
+    "MeanReadout",
+    "Memory",
+    "MemoryPermutation",
+    "MessagePassing",
+    "Mixer",
+    "Neighborhood",
+    "Packed",
+    "Padded",
+    "PaddingBlindness",
+    "Parallel",
+    "PatchTokenizer",
+    "Permutation",
+    "Pointwise",
+    "Pooling",
+    "PostNorm",
+    "PreNorm",
+    "RandomWalkPosition",
+    "Report",
+    "ResPostNorm",
+    "Sequential",
+    "SinusoidalPosition",
+    "Structure",
+    "TokenMLP",
+    "TokenNet",
+    "TokenReadout",
+    "TokenWise",
+    "Tokenizer",
+    "Tokens",
+    "Topology",
+    "Verdict",
+    "Window",
+    "backend",
+    "verify",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads the public names, and torch with them, on first use: `tokennet --help` needs neither."""
+    if name not in __all__:
+        raise AttributeError(f"module 'tokennet' has no attribute {name!r}")
+    api = importlib.import_module("tokennet.api")
+    for public in api.__all__:
+        globals()[public] = getattr(api, public)
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """Keeps `tokennet.verify` the function when Python imports the folder of the same name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (isinstance(value, ModuleType) and name in __all__):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
