@@ -82,7 +82,7 @@ class Convolution(Mixer):
         for n in grid:
             cells *= n
         y = _convolve(front[:, :cells], self.weight, self.bias, grid, self.topology.wrap)
-        return layout.spread(F.pad(y, (0, 0, 0, front.shape[1] - cells)))
+        return layout.spread(F.pad(y, (0, 0, 0, front.shape[1] - y.shape[1])))
 
     def _ring(self, x: Float[Tensor, "B N D"], lengths: Tensor) -> Float[Tensor, "B N O"]:
         """Tap by tap, where rings are of different lengths or shorter than the kernel."""

@@ -5,6 +5,7 @@ Axes: T rows of the flat view, E edges, H heads, D channels of a head.
 
 from abc import ABC, abstractmethod
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class _AdditiveAttention(Mixer, ABC):
         self.mean_heads, self.slope = mean_heads, slope
         self.dropout = probability("dropout", dropout)
         self._make_weights(dim, num_heads * self.head_dim)
-        self.bias = nn.Parameter(self.score.new_zeros(self.out_dim)) if bias else None
+        self.bias = nn.Parameter(torch.zeros(self.out_dim)) if bias else None
 
     @abstractmethod
     def _make_weights(self, dim: int, inner: int) -> None:

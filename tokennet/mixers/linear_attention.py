@@ -13,7 +13,7 @@ from tokennet.mixers.base import Mixer
 from tokennet.ops import reference
 from tokennet.ops.backend import is_reference
 from tokennet.structure import Structure
-from tokennet.topology import Causal, Full, Topology
+from tokennet.topology import Causal, Dense, Full, Topology
 
 _CHUNK = 64  # tokens; the causal form is quadratic inside a chunk, linear in their number
 
@@ -67,8 +67,7 @@ class LinearAttention(Mixer):
         causal = isinstance(self.topology, Causal)
         v = layout.pad(v)
         if is_reference():
-            mask = self.topology.pairs(structure).full_mask(k.shape[1], k.shape[1], k.device)
-            y = reference.linear_attend(q, k, v, mask)
+            y = reference.linear_attend(q, k, v, self._mask(structure))
         else:
             y = _causal_sums(q, k, v) if causal else _full_sums(q, k, v)
         return self.output(layout.unpad(y.flatten(-2)))
@@ -78,10 +77,15 @@ class LinearAttention(Mixer):
         self.check(x, structure)
         q, k = self._features(x, structure)
         weights = torch.einsum("bnhd,bmhd->bhnm", q, k)
-        pairs = self.topology.pairs(structure)
-        weights = weights * pairs.full_mask(k.shape[1], k.shape[1], k.device)[:, None]
+        weights = weights * self._mask(structure)[:, None]
         total = weights.sum(-1, keepdim=True)
         return weights / total.where(total > 0, 1)
+
+    def _mask(self, structure: Structure) -> Tensor:
+        """Who is summed for whom, `[B or 1, N, N]`."""
+        pairs, size = self.topology.pairs(structure), structure.layout.max_length
+        assert isinstance(pairs, Dense)  # Full and Causal are
+        return pairs.full_mask(size, size, structure.device)
 
     def _features(self, x: Tensor, structure: Structure) -> tuple[Tensor, Tensor]:
         """phi(q), phi(k) `[B, N, H, D]` of the padded view; keys are 0 at padding."""

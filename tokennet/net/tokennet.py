@@ -34,7 +34,7 @@ class TokenNet(nn.Module):
         self.tokenizer = tokenizer
         self.mixers = nn.ModuleList(as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers))
         self.readout = as_mixer("readout", readout)
-        dim = tokenizer.dim
+        dim: int | None = tokenizer.dim
         for i, mixer in enumerate(self.parts):
             name = f"mixers[{i}]" if i < len(self.mixers) else "readout"
             if mixer.dim is not None and dim is not None and mixer.dim != dim:
@@ -44,7 +44,7 @@ class TokenNet(nn.Module):
     @property
     def parts(self) -> list[Mixer]:
         """The mixers and the readout, in order."""
-        return [*self.mixers, self.readout]  # type: ignore[list-item]
+        return [*self.mixers, self.readout]
 
     @property
     def claims(self) -> frozenset[Law]:

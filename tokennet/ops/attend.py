@@ -63,10 +63,10 @@ def _attend_dense(
     q: Tensor, k: Tensor, v: Tensor, pairs: Dense, scale: float, dropout: float
 ) -> Tensor:
     if k.shape[1] == 0:  # nobody to listen to
-        return q.new_zeros(*q.shape[:-1], v.shape[-1]) + 0 * q.sum()
+        return q.new_zeros(*q.shape[:-1], v.shape[-1])
     if is_reference() and not dropout:
-        mask = pairs.full_mask(q.shape[1], k.shape[1], q.device)
-        return reference.attend_dense(q, k, v, mask, scale)
+        whole = pairs.full_mask(q.shape[1], k.shape[1], q.device)
+        return reference.attend_dense(q, k, v, whole, scale)
     mask, causal = pairs.mask, pairs.causal
     if causal and mask is not None:  # torch takes one of the two
         mask, causal = pairs.full_mask(q.shape[1], k.shape[1], q.device), False

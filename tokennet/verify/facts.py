@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tokennet.structure import Tokens
 from tokennet.structure.transform import permute
@@ -14,7 +14,7 @@ from tokennet.verify.strategies import Domain, Plan, build, without_edges
 MATTERS = 1e-6  # relative change of the output; rounding is far below in float64
 
 
-def _moved(module: nn.Module, one: Tokens, two: Tokens, pooled: bool, rows: object = None) -> bool:
+def _moved(module: nn.Module, one: Tokens, two: Tokens, pooled: bool, rows: Tensor | None = None) -> bool:
     a, b = flat_output_no_grad(module, one, pooled), flat_output_no_grad(module, two, pooled)
     keep = slice(None) if pooled else one.structure.layout.valid.flatten()
     a, b = (a[rows], b[rows]) if rows is not None else (a[keep], b[keep])

@@ -29,6 +29,6 @@ def prepared(module: nn.Module, seed: int, dtype: torch.dtype) -> nn.Module:
         if isinstance(part, nn.modules.dropout._DropoutNd):
             part.p = 0.0
         elif isinstance(getattr(part, "dropout", None), float):
-            part.dropout = 0.0
+            part.dropout = 0.0  # type: ignore[assignment]
         part.requires_grad_(True)
     return twin.to(dtype)

@@ -234,12 +234,11 @@ def _domain(module: Mixer | TokenNet, dim: int | None) -> Domain:
     parts = list(module.modules())
     facts = frozenset({"edges"}) | (module.reads & {"grid", "memory"})
     most = 48 if module.max_tokens is None else module.max_tokens
+    memory, edge = ([getattr(p, n, None) for p in parts] for n in ("memory_dim", "edge_dim"))
     domain = Domain(
         dim=size,
-        memory_dim=next((p.memory_dim for p in parts if hasattr(p, "memory_dim")), None),
-        edge_dim=next(
-            (p.edge_dim for p in parts if isinstance(getattr(p, "edge_dim", None), int)), None
-        ),
+        memory_dim=next((n for n in memory if isinstance(n, int)), None),
+        edge_dim=next((n for n in edge if isinstance(n, int)), None),
         num_tokens=(1, most),
         facts=facts,
     )
