@@ -12,7 +12,6 @@ Both layouts offer one interface, so that no mixer asks which of the two it has:
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int
@@ -136,9 +135,11 @@ class Padded:
     def to(self, device: torch.device | str) -> "Padded":
         return Padded(self.valid.to(device), self.dense)
 
-    @cached_property
+    @property
     def _front(self) -> Tensor:
-        return torch.argsort(self.padded_position, dim=1)  # [B, N], real tokens first, in order
+        rank = self.padded_position
+        place = torch.arange(self.max_length, device=self.device).expand_as(rank)
+        return torch.empty_like(rank).scatter(1, rank, place)  # [B, N], real tokens first, in order
 
 
 @dataclass(frozen=True, eq=False)
