@@ -1,6 +1,7 @@
 """Attention over the pairs of a topology, dense or sparse.
 
-Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head.
+Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head
+(C of its values).
 """
 
 import math
@@ -21,12 +22,12 @@ from tokennet.topology import Dense, Pairs, Sparse
 def attend(
     q: Float[Tensor, "*tokens H D"],
     k: Float[Tensor, "*sources H D"],
-    v: Float[Tensor, "*sources H D"],
+    v: Float[Tensor, "*sources H C"],
     pairs: Pairs,
     *,
     scale: float | None = None,
     dropout: float = 0.0,
-) -> Float[Tensor, "*tokens H D"]:
+) -> Float[Tensor, "*tokens H C"]:
     """softmax over the pairs of scale * q.k, times v ("Attention is all you need", equation 1).
 
     Over `Dense` pairs the tensors are padded, `[B, N, H, D]`; over `Sparse` ones flat, `[T, H, D]`.
@@ -62,8 +63,8 @@ def spread_scores(
 def _attend_dense(
     q: Tensor, k: Tensor, v: Tensor, pairs: Dense, scale: float, dropout: float
 ) -> Tensor:
-    if k.shape[1] == 0:  # nobody to listen to
-        return q.new_zeros(*q.shape[:-1], v.shape[-1])
+    if k.shape[1] == 0:  # nobody to listen to: an empty sum, through which gradients still pass
+        return torch.einsum("bnhm,bmhd->bnhd", torch.einsum("bnhd,bmhd->bnhm", q, k), v)
     if is_reference() and not dropout:
         whole = pairs.full_mask(q.shape[1], k.shape[1], q.device)
         return reference.attend_dense(q, k, v, whole, scale)

@@ -33,7 +33,7 @@ def is_reference() -> bool:
 
 @contextmanager
 def sparse_flops() -> Iterator[list[int]]:
-    """Collects the floating point operations of the sparse operations, which torch does not count."""
+    """Collects the floating point operations of sparse products, which torch does not count."""
     collected: list[int] = []
     _flops.append(collected)
     try:

@@ -1,6 +1,7 @@
 """Every operation in a few lines of dense torch: slow, plain, and the oracle of the fast ones.
 
-Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head, S segments.
+Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head
+(C of its values), S segments.
 """
 
 import math
@@ -25,9 +26,8 @@ def segment_mean(
 ) -> Float[Tensor, "S *rest"]:
     """out[s] = mean of the values with segment s, 0 without any."""
     parts = [values[segment == s] for s in range(num_segments)]
-    empty = values.new_zeros(values.shape[1:])
-    means = [p.mean(0) if len(p) else empty for p in parts]
-    return torch.stack(means) if means else values.new_zeros(0, *values.shape[1:])
+    means = [p.sum(0) / max(len(p), 1) for p in parts]
+    return torch.stack(means) if means else values[:0]
 
 
 def segment_max(
@@ -35,9 +35,8 @@ def segment_max(
 ) -> Float[Tensor, "S *rest"]:
     """out[s] = largest of the values with segment s, 0 without any."""
     parts = [values[segment == s] for s in range(num_segments)]
-    empty = values.new_zeros(values.shape[1:])
-    largest = [p.amax(0) if len(p) else empty for p in parts]
-    return torch.stack(largest) if largest else values.new_zeros(0, *values.shape[1:])
+    largest = [p.amax(0) if len(p) else p.sum(0) for p in parts]
+    return torch.stack(largest) if largest else values[:0]
 
 
 def segment_softmax(
@@ -57,7 +56,7 @@ def edge_matrix(weights: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tens
     rows = edges.num_rows
     matrix = weights.new_zeros(rows * rows, weights.shape[1])
     matrix = matrix.index_add(0, edges.target * rows + edges.source, weights)
-    return matrix.T.view(-1, rows, rows)
+    return matrix.T.view(weights.shape[1], rows, rows)
 
 
 def sddmm(
@@ -75,9 +74,9 @@ def spmm(
 
 
 def attend_sparse(
-    q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], v: Float[Tensor, "T H D"],
+    q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], v: Float[Tensor, "T H C"],
     edges: SortedEdges, scale: float,
-) -> Float[Tensor, "T H D"]:  # fmt: skip
+) -> Float[Tensor, "T H C"]:  # fmt: skip
     """Softmax attention over edges through the whole matrix; an edge listed twice counts twice."""
     ones = (
         torch.ones_like(edges.source, dtype=q.dtype)
@@ -91,9 +90,9 @@ def attend_sparse(
 
 
 def attend_dense(
-    q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H D"],
+    q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H C"],
     mask: Bool[Tensor, "b n M"] | None, scale: float,
-) -> Float[Tensor, "B N H D"]:  # fmt: skip
+) -> Float[Tensor, "B N H C"]:  # fmt: skip
     """Softmax attention where the mask is True; 0 for a token that may look at nothing."""
     scores = torch.einsum("bnhd,bmhd->bhnm", q, k) * scale
     if mask is not None:
@@ -104,9 +103,9 @@ def attend_dense(
 
 
 def linear_attend(
-    q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H D"],
+    q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H C"],
     mask: Bool[Tensor, "b n M"] | None,
-) -> Float[Tensor, "B N H D"]:  # fmt: skip
+) -> Float[Tensor, "B N H C"]:  # fmt: skip
     """Attention with weights q.k / sum of q.k (q, k positive), through the whole matrix."""
     weights = torch.einsum("bnhd,bmhd->bhnm", q, k)
     if mask is not None:
