@@ -1,10 +1,11 @@
 """A multi-layer perceptron over the tokens, the same for every channel.
 
-Axes: B samples, N tokens of the longest sample, P positions that the weights hold, K hidden, D channels.
+Axes: B samples, N tokens of the longest sample, P positions of the weights, K hidden, D channels.
 """
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -43,9 +44,12 @@ class TokenMLP(Mixer):
         layout, size = structure.layout, self.num_tokens
         front = layout.compact(x)  # [B, N, D]
         length = front.shape[1]
-        seen = min(length, size)  # what lies beyond is padding: `check` has seen to it
-        y = front[:, :seen].transpose(1, 2)  # [B, D, P]
-        y = F.linear(y, self.expand.weight[:, :seen], self.expand.bias)
+        if length > size:  # what lies beyond is padding: `check` has seen to it
+            front = front[:, :size]
+        seen = front.shape[1]
+        # not [:, :seen]: torch.export would then refuse the full length, or all but that
+        weight = self.expand.weight.index_select(1, torch.arange(seen, device=x.device))
+        y = F.linear(front.transpose(1, 2), weight, self.expand.bias)  # [B, D, K]
         weight, bias = self.contract.weight[:seen], self.contract.bias[:seen]
         y = F.linear(self.activation(y), weight, bias).transpose(1, 2)
         if length > size:
