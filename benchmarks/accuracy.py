@@ -180,7 +180,7 @@ def train(recipe: Recipe, library: str, data: tuple, seed: int, epochs: int | No
 
 
 HEAD = (
-    "data    ", "net      ", "made of ", "accuracy", "std", "paper", "target", "epochs", "s / run",
+    "data    ", "net      ", "made of ", "accuracy", "std ", "paper", "target", "epochs", "s / run",
     "ms / epoch",
 )  # fmt: skip
 
