@@ -1,0 +1,151 @@
+"""Laws of influence: what an output may not depend on.
+
+`BatchIndependence`, `PaddingBlindness` and `LayoutAgreement` are the contract of every mixer.
+`Causality` can be claimed; `Locality` does not compose, so it is no claim.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from tokennet.laws.law import Case, Law
+from tokennet.laws.rows import pick, real_rows, rows_of_samples
+from tokennet.structure import Packed, Padded, Tokens
+from tokennet.structure.transform import pad_into, select, to_packed, to_padded
+
+
+def _noise(like: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.randn(like.shape, generator=rng, dtype=torch.float64).to(like) * 2
+
+
+def _changed(tokens: Tokens, where: Tensor, rng: torch.Generator) -> Tokens:
+    """Other features in the flat rows `where`."""
+    layout = tokens.structure.layout
+    flat = layout.flat(tokens.x)
+    new = torch.where(where[:, None], flat + _noise(flat, rng) + 1, flat)
+    return Tokens(layout.unflat(new), tokens.structure)
+
+
+@dataclass(frozen=True)
+class Causality(Law):
+    """The output at a position depends on no later position."""
+
+    statement: ClassVar[str] = "f(x)[t] depends only on x[0..t]"
+
+    def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
+        layout = tokens.structure.layout
+        longest = int(layout.lengths.max()) if layout.batch else 0
+        if longest < 2:
+            return None
+        cut = pick(rng, 0, longest - 2)
+        real = layout.valid.flatten()
+        future = real & (layout.position > cut)
+        rows = (real & (layout.position <= cut)).nonzero().squeeze(1)
+        new = _changed(tokens, future, rng)
+        return Case(new, rows, rows, f"tokens after position {cut} changed")
+
+
+@dataclass(frozen=True)
+class Locality(Law):
+    """An output moves only if a token does from which the topology lists a pair (or it itself)."""
+
+    statement: ClassVar[str] = "f(x)[i] depends only on x[i] and on x[j] for listed pairs (j, i)"
+    topology: Any = None
+
+    def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
+        rows = real_rows(tokens)
+        if not len(rows):
+            return None
+        target = rows[pick(rng, 0, len(rows) - 1)]
+        allowed = self.topology.matrix(tokens.structure)[target]
+        allowed[target] = True
+        others = tokens.structure.layout.valid.flatten() & ~allowed
+        if not others.any():
+            return None
+        sources = (allowed & tokens.structure.layout.valid.flatten()).nonzero().squeeze(1)
+        new = _changed(tokens, others, rng)
+        one = target[None]
+        where = f"tokens from which row {int(target)} hears nothing changed"
+        return Case(new, one, one, where, sources=sources, source_image=sources)
+
+
+@dataclass(frozen=True)
+class BatchIndependence(Law):
+    """A sample's output does not depend on the other samples of its batch."""
+
+    statement: ClassVar[str] = "f(batch)[b] = f([sample b])"
+
+    def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
+        count = tokens.structure.batch
+        lengths = tokens.structure.lengths.tolist()
+        able = [b for b in range(count) if lengths[b]]
+        if not able:
+            return None
+        b, kind = able[pick(rng, 0, len(able) - 1)], pick(rng, 0, 3)
+        rows, one = rows_of_samples(tokens)[b], torch.tensor([b])
+        if kind == 0 and count > 1:
+            other = torch.ones(tokens.structure.layout.rows, dtype=torch.bool)
+            other[rows] = False
+            new = _changed(tokens, other & tokens.structure.layout.valid.flatten(), rng)
+            return Case(new, rows, rows, f"samples beside sample {b} changed", one, one)
+        company = [b]
+        if kind != 1 or count == 1:
+            company = [pick(rng, 0, count - 1) for _ in range(pick(rng, 1, 3))]
+            company.insert(pick(rng, 0, len(company)), b)
+        new, place = select(tokens, company), company.index(b)
+        image, there = rows_of_samples(new)[place], torch.tensor([place])
+        return Case(new, rows, image, f"sample {b} in the company of {company}", one, there)
+
+
+@dataclass(frozen=True)
+class PaddingBlindness(Law):
+    """Neither the content, nor the amount, nor the place of padding matters."""
+
+    statement: ClassVar[str] = "f(x, padded anyhow) is the same at real tokens"
+    padded_only: ClassVar[bool] = True
+
+    def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
+        layout = tokens.structure.layout
+        if isinstance(layout, Packed) or not layout.rows:
+            return None
+        extra, kind, place = pick(rng, 0, 4), pick(rng, 0, 3), pick(rng, 0, 2)
+        valid = torch.cat([layout.valid, layout.valid.new_zeros(layout.batch, extra)], 1)
+        if place == 1:
+            valid = valid.flip(1)
+        elif place == 2:
+            valid = valid[:, torch.randperm(valid.shape[1], generator=rng)]
+        if valid.all():
+            return None
+        new = pad_into(tokens, valid)
+        content = [torch.zeros_like(new.x), _noise(new.x, rng), 1e3 * _noise(new.x, rng)]
+        content.append(torch.full_like(new.x, math.nan))
+        fill = content[kind]
+        x = torch.where(valid[..., None], new.x, fill)
+        old = layout.valid.flatten().nonzero().squeeze(1)
+        image = valid.flatten().nonzero().squeeze(1)
+        name = ("zeros", "noise", "large values", "NaN")[kind]
+        where = ("at the end", "in front", "anywhere")[place]
+        everyone = torch.arange(layout.batch)
+        witness = f"{extra} more columns of padding, {where}, holding {name}"
+        changed = Tokens(x, new.structure)
+        # NaN times a zero gradient is NaN in any linear map's weights: forward only.
+        return Case(changed, old, image, witness, everyone, everyone, gradients=kind < 3)
+
+
+@dataclass(frozen=True)
+class LayoutAgreement(Law):
+    """Padded and packed tokens give the same rows."""
+
+    statement: ClassVar[str] = "f(padded) and f(packed) agree at real tokens"
+
+    def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
+        layout = tokens.structure.layout
+        old = layout.valid.flatten().nonzero().squeeze(1)
+        new = to_packed(tokens) if isinstance(layout, Padded) else to_padded(tokens)
+        image = new.structure.layout.valid.flatten().nonzero().squeeze(1)
+        names = ("padded", "packed") if isinstance(layout, Padded) else ("packed", "padded")
+        everyone = torch.arange(layout.batch)
+        return Case(new, old, image, f"{names[0]} against {names[1]}", everyone, everyone)
