@@ -34,8 +34,8 @@ class Edges:
             raise type_error("edges.index", index.dtype, "torch.int64 or torch.int32")
         if index.ndim != 2 or index.shape[0] != 2:
             raise value_error(
-                "edges.index", tuple(index.shape), "shape [2, E], rows (source, target)",
-                "transpose it if it is [E, 2]",
+                "edges.index.shape", tuple(index.shape), "[2, E], rows (source, target)",
+                "transpose it: index.T" if index.ndim == 2 and index.shape[1] == 2 else "",
             )  # fmt: skip
         for name, value, rank in (("weight", self.weight, 1), ("attr", self.attr, 2)):
             if value is None:
@@ -83,7 +83,7 @@ class SortedEdges:
 
     @staticmethod
     def of(edges: Edges, num_rows: int, keep: Tensor | None = None) -> "SortedEdges":
-        """Sorts once. Stable in (target, source), so the caller's order changes no result's bits."""
+        """Sorts once, stably by (target, source): the caller's order changes no result's bits."""
         source, target = edges.index.long()
         order = torch.argsort(target * num_rows + source, stable=True)
         pick = lambda t: None if t is None else t.index_select(0, order)  # noqa: E731
@@ -134,7 +134,7 @@ class SortedEdges:
     def remember(self, name: str, make: Callable[[], Any]) -> Any:
         """`make()`, computed once for these edges and kept.
 
-        Not kept while compiling, nor where weights or features need gradients (a graph is used once).
+        Not kept while compiling, nor where weights or features need gradients: used once.
         """
         if name in self.memo:
             return self.memo[name]

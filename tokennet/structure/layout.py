@@ -4,7 +4,7 @@ Axes: B samples, N tokens of the longest sample, T rows of the flat view, D chan
 
 Both layouts offer one interface, so that no mixer asks which of the two it has:
 
-* `shape`: the leading axes of x, `(B, N)` or `(T,)`; `rows`: rows of the flat view `x.flatten(0, -2)`;
+* `shape`: the leading axes of x, `(B, N)` or `(T,)`; `rows`: rows of `x.flatten(0, -2)`;
 * `flat` and `unflat`: to and from the flat view;
 * `pad` and `unpad`: to and from `[B, N, ...]`, tokens where they lie;
 * `compact` and `spread`: to and from `[B, N, ...]` with the real tokens of each sample in front;
@@ -12,6 +12,7 @@ Both layouts offer one interface, so that no mixer asks which of the two it has:
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Int
@@ -39,7 +40,10 @@ class Padded:
                 "valid", self.valid.dtype, "torch.bool, True at a real token", "use mask.bool()"
             )
         if self.valid.ndim != 2:
-            raise value_error("valid", tuple(self.valid.shape), "a tensor [B, N]")
+            raise value_error("valid.shape", tuple(self.valid.shape), "[B, N]")
+        on_cpu = self.device.type == "cpu"  # elsewhere it would wait for the device
+        if self.dense and on_cpu and not torch.compiler.is_compiling() and not self.valid.all():
+            raise value_error("dense", True, "False where valid has a False", "drop dense=True")
 
     @staticmethod
     def dense_batch(
@@ -164,7 +168,7 @@ class Packed:
             raise type_error("ptr", ptr.dtype, "torch.int64 or torch.int32")
         if ptr.ndim != 1 or ptr.shape[0] < 1:
             raise value_error(
-                "ptr", tuple(ptr.shape), "a tensor [B + 1]", "ptr[0] = 0, ptr[b+1] ends sample b"
+                "ptr", tuple(ptr.shape), "a tensor [B + 1]", "ptr[0] = 0, ptr[b + 1] ends sample b"
             )
         if not torch.compiler.is_compiling():
             self._check_values()
@@ -177,11 +181,14 @@ class Packed:
         object.__setattr__(self, "position", position)
 
     def _check_values(self) -> None:
+        for name, value in (("num_tokens", self.num_tokens), ("max_length", self.max_length)):
+            if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
+                raise type_error(name, repr(value), "a whole number")
         values = self.ptr.tolist()
-        longest = max((b - a for a, b in zip(values, values[1:], strict=False)), default=0)
+        longest = max((b - a for a, b in pairwise(values)), default=0)
         if values[0] != 0:
             raise value_error("ptr", values, "first entry 0")
-        for b, (start, end) in enumerate(zip(values, values[1:], strict=False)):
+        for b, (start, end) in enumerate(pairwise(values)):
             if end < start:
                 raise value_error(
                     f"ptr[{b + 1}]", end, f"at least ptr[{b}] = {start}", "ptr must not decrease"
@@ -189,18 +196,24 @@ class Packed:
         if values[-1] != self.num_tokens:
             raise value_error("num_tokens", self.num_tokens, f"ptr[-1] = {values[-1]}")
         if longest > self.max_length:
-            raise value_error("max_length", self.max_length, f"at least {longest}")
+            raise value_error(
+                "max_length", self.max_length, f"at least {longest}, the longest sample's length"
+            )
 
     @staticmethod
     def of(
         lengths: Tensor | list[int] | tuple[int, ...], *, device: torch.device | str | None = None
     ) -> "Packed":
         """The layout of samples of these lengths."""
-        values = lengths.tolist() if isinstance(lengths, Tensor) else list(lengths)
-        if not all(type(n) is int for n in values):
-            raise type_error("lengths", values, "whole numbers")
-        if any(n < 0 for n in values):
-            raise value_error("lengths", values, "no negative number")
+        if isinstance(lengths, (str, int, float)) or not hasattr(lengths, "__iter__"):
+            raise type_error("lengths", repr(lengths), "whole numbers, one for each sample")
+        values = lengths.tolist() if hasattr(lengths, "tolist") else list(lengths)
+        for b, n in enumerate(values):
+            if isinstance(n, bool) or not hasattr(n, "__index__"):
+                raise type_error(f"lengths[{b}]", repr(n), "a whole number")
+            if n < 0:
+                raise value_error(f"lengths[{b}]", n, "at least 0")
+        values = [int(n) for n in values]
         if device is None and isinstance(lengths, Tensor):
             device = lengths.device
         ptr = torch.tensor([0, *values], device=device, dtype=torch.int64).cumsum(0)

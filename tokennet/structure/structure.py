@@ -1,9 +1,9 @@
 """What is known about a batch of tokens: layout, edges, grid, memory. Facts, no rules.
 
-Axes: B samples, N tokens of the longest sample, T rows of the flat view, D channels, M memory tokens.
+Axes: B samples, N tokens of the longest sample, T rows of the flat view, D channels,
+M memory tokens.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,13 +14,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from tokennet.checks import type_error, value_error
+from tokennet.structure.door import check_edges, check_memory, checked_grid
 from tokennet.structure.edges import Edges, SortedEdges
 from tokennet.structure.layout import Layout, Packed, Padded
 
 
 @dataclass(frozen=True, eq=False)
 class Structure:
-    """The facts about a batch. Build it with `Structure.dense`, `.padded`, `.packed` or `.from_pyg`.
+    """The facts about a batch; `Structure.dense`, `.padded`, `.packed`, `.from_pyg` build it.
 
     Args:
         layout: `Padded` or `Packed`.
@@ -44,22 +45,19 @@ class Structure:
         if isinstance(self.edges, Tensor):
             object.__setattr__(self, "edges", Edges(self.edges))
         if self.edges is not None:
-            self._check_edges(self.edges)
+            check_edges(self.edges, self.layout, known=bool(self._sorted))
             if not self._sorted:
                 self._sorted.append(SortedEdges.of(self.edges, self.layout.rows))
         if self.grid is not None:
-            object.__setattr__(self, "grid", tuple(self.grid))
-            self._check_grid(self.grid)
-        if isinstance(self.memory, Tensor):
+            object.__setattr__(self, "grid", checked_grid(self.grid, self.layout))
+        if isinstance(self.memory, Tensor) and self.memory.ndim == 3:
             object.__setattr__(self, "memory", Tokens.dense(self.memory))
         if self.memory is not None:
             if not isinstance(self.memory, Tokens):
-                raise type_error("memory", type(self.memory).__name__, "Tokens or a tensor [B,M,D]")
-            if self.memory.structure.batch != self.batch:
-                raise value_error(
-                    "memory", f"{self.memory.structure.batch} samples", f"{self.batch} samples",
-                    "one set of memory tokens for each sample",
-                )  # fmt: skip
+                kind = type(self.memory)
+                shape = tuple(self.memory.shape) if issubclass(kind, Tensor) else kind.__name__
+                raise type_error("memory", shape, "Tokens or a tensor [B, M, D]")
+            check_memory(self.memory, self.layout)
 
     # -- constructors -----------------------------------------------------------------------------
 
@@ -69,8 +67,8 @@ class Structure:
     ) -> "Structure":
         """`batch` samples of `num_tokens` tokens each, x `[batch, num_tokens, D]`."""
         for name, value in (("batch", batch), ("num_tokens", num_tokens)):
-            if isinstance(value, (bool, float)) or isinstance(value, Tensor):
-                raise type_error(name, value, "a whole number")
+            if isinstance(value, bool) or not isinstance(value, (int, torch.SymInt)):
+                raise type_error(name, repr(value), "a whole number")
             if value < 0:
                 raise value_error(name, value, "a whole number, at least 0")
         return Structure(Padded.dense_batch(batch, num_tokens, device=device), **facts)
@@ -92,7 +90,7 @@ class Structure:
 
     @staticmethod
     def from_pyg(data: Any) -> "Structure":
-        """The structure of a PyG `Data` or `Batch` whose `batch` is sorted; see `Tokens.from_pyg`."""
+        """The structure of a PyG `Data` or `Batch` with sorted `batch`; see `Tokens.from_pyg`."""
         tokens = Tokens.from_pyg(data)
         if tokens.order is not None:
             raise value_error(
@@ -163,60 +161,17 @@ class Structure:
     def check(self, x: Tensor, name: str = "x") -> None:
         """Raises where x does not lie as this structure's layout says, or on another device."""
         shape = self.layout.shape
-        if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
+        if not isinstance(x, Tensor) or not x.is_floating_point():
             kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
             raise type_error(name, kind, "a tensor of floating point numbers")
         if x.ndim != len(shape) + 1 or tuple(x.shape[:-1]) != shape:
             letters = "[B, N, D]" if len(shape) == 2 else "[T, D]"
             lead = ", ".join(str(n) for n in shape)
             raise value_error(
-                f"{name}.shape", tuple(x.shape), f"[{lead}, D]", f"the structure is {letters}"
+                f"{name}.shape", tuple(x.shape), f"[{lead}, D]", f"the structure is for {letters}"
             )
         if x.device != self.device:
             raise value_error(f"{name}.device", x.device, f"the structure's ({self.device})")
-
-    # -- checks at the door -----------------------------------------------------------------------
-
-    def _check_edges(self, edges: Edges) -> None:
-        index, rows = edges.index, self.layout.rows
-        if index.device != self.device:
-            raise value_error("edges.index.device", index.device, f"the layout's ({self.device})")
-        if torch.compiler.is_compiling() or not edges.num_edges or self._sorted:
-            return
-        low, high = (int(v) for v in torch.aminmax(index))
-        if low < 0 or high >= rows:
-            raise value_error(
-                "edges.index", low if low < 0 else high, f"entries from 0 to {rows - 1}",
-                "they address rows of x.flatten(0, -2)",
-            )  # fmt: skip
-        sample = self.layout.sample
-        if self.batch > 1 and not torch.equal(sample[index[0]], sample[index[1]]):
-            e = int((sample[index[0]] != sample[index[1]]).nonzero()[0])
-            raise value_error(
-                f"edges.index[:, {e}]", index[:, e].tolist(), "two tokens of one sample",
-                "in a batch, add each sample's first row to its edges",
-            )  # fmt: skip
-        if isinstance(self.layout, Padded) and not self.layout.dense:
-            real = self.layout.valid.flatten()[index.long()].all(0)
-            if not real.all():
-                e = int((~real).nonzero()[0])
-                raise value_error(
-                    f"edges.index[:, {e}]", index[:, e].tolist(), "real tokens",
-                    "one end is padding (valid is False there)",
-                )  # fmt: skip
-        if edges.weight is not None and not bool(torch.isfinite(edges.weight).all()):
-            raise value_error("edges.weight", "not finite", "finite numbers")
-
-    def _check_grid(self, grid: tuple[int, ...]) -> None:
-        if not grid or len(grid) > 2 or any(isinstance(n, float) or n < 1 for n in grid):
-            raise value_error("grid", grid, "one or two whole numbers, each at least 1")
-        cells = math.prod(grid)
-        if isinstance(self.layout, Padded) and self.layout.dense:
-            fits = cells == self.layout.max_length
-        else:
-            fits = torch.compiler.is_compiling() or bool((self.lengths == cells).all())
-        if not fits and self.batch:
-            raise value_error("grid", grid, "as many cells as every sample has tokens")
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,6 +186,9 @@ class Tokens:
     order: Int[Tensor, " T"] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.structure, Structure):
+            kind = type(self.structure).__name__
+            raise type_error("structure", kind, "a Structure", "e.g. Structure.padded(mask.bool())")
         self.structure.check(self.x)
 
     def __iter__(self) -> Iterator[Any]:

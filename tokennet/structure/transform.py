@@ -68,7 +68,7 @@ def to_padded(tokens: Tokens) -> Tokens:
 
 
 def pad_into(tokens: Tokens, valid: Tensor) -> Tokens:
-    """Padded tokens whose real ones stand where `valid [B, N]` is True (as many as each sample has)."""
+    """Padded tokens, the real ones where `valid [B, N]` is True: as many as each sample has."""
     layout = tokens.structure.layout
     origin = torch.full(valid.shape, -1, dtype=torch.int64, device=valid.device)
     origin[valid] = _real_rows(layout)
@@ -120,19 +120,21 @@ def concatenate(parts: list[Tokens]) -> Tokens:
             [n for p in parts for n in p.structure.lengths.tolist()], device=first.device
         )
     else:
-        layout = Padded(torch.cat([p.structure.layout.valid for p in parts]), first.layout.dense)
+        dense = all(
+            isinstance(p.structure.layout, Padded) and p.structure.layout.dense for p in parts
+        )
+        layout = Padded(torch.cat([p.structure.layout.valid for p in parts]), dense)
     edges = None
     if first.edges is not None:
         index, offset = [], 0
         for p in parts:
             index.append(p.structure.edges.index + offset)  # type: ignore[union-attr]
             offset += p.structure.layout.rows
-        join = lambda n: (
-            None
-            if getattr(first.edges, n) is None
-            else torch.cat([getattr(p.structure.edges, n) for p in parts])
-        )  # noqa: E731,E501
-        edges = Edges(torch.cat(index, 1), join("weight"), join("attr"))
+        joined: list[Tensor | None] = []
+        for name in ("weight", "attr"):
+            each = [getattr(p.structure.edges, name) for p in parts]
+            joined.append(None if each[0] is None else torch.cat(each))
+        edges = Edges(torch.cat(index, 1), *joined)
     memory = None
     if first.memory is not None:
         memory = concatenate([p.structure.memory for p in parts])  # type: ignore[misc]
