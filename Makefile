@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
 
-.PHONY: setup demo test test-slow lint types docs-test check clean
+.PHONY: setup demo test test-slow lint types reference check clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,9 @@ lint: setup
 
 types: setup
 	$(BIN)/mypy
+
+reference: setup
+	$(BIN)/python docs/make_reference.py
 
 check: lint types test
 

@@ -35,7 +35,9 @@ def measured(net: nn.Module, structure: Structure, num_tokens: int) -> set[tuple
     found = set()
     for order in itertools.permutations(range(num_tokens)):
         error = commutes(net, structure, order)
-        assert error < 1e-12 or error > 1e-6, f"{order}: {error} is neither rounding nor a difference"
+        assert error < 1e-12 or error > 1e-6, (
+            f"{order}: {error} is neither rounding nor a difference"
+        )
         if error < 1e-12:
             found.add(order)
     return found
@@ -108,12 +110,18 @@ def test_groups_of_operators(name: str, make, size: int) -> None:
 def test_a_transformer_is_the_graph_network_on_the_complete_graph() -> None:
     """The same weights, forward and gradient, over Full() and over all edges; and not over fewer."""
     torch.manual_seed(0)
-    full, sparse = (tn.Block(DIM, tn.Attention(DIM, 2, t)).double() for t in (tn.Full(), tn.EdgeList()))
+    full, sparse = (
+        tn.Block(DIM, tn.Attention(DIM, 2, t)).double() for t in (tn.Full(), tn.EdgeList())
+    )
     sparse.load_state_dict(full.state_dict())
     lengths = [4, 1, 7]
     starts = [0, 4, 5]
     index = torch.cat(
-        [torch.cartesian_prod(torch.arange(n), torch.arange(n)).T + s for n, s in zip(lengths, starts, strict=True)], 1
+        [
+            torch.cartesian_prod(torch.arange(n), torch.arange(n)).T + s
+            for n, s in zip(lengths, starts, strict=True)
+        ],
+        1,
     )
     tokens = torch.randn(12, DIM, dtype=torch.float64)
     results = []
@@ -143,7 +151,10 @@ def test_laplacian_code_where_eigenvalues_repeat() -> None:
         x = torch.zeros(n, DIM, dtype=torch.float64)
         with torch.no_grad():
             assert (net(x, one)[order] - net(x, two)).abs().max() < 1e-12
-        raw = [torch.linalg.eigh(torch.tensor(nx.laplacian_matrix(g, range(n)).toarray()).double())[1] for g in (graph, again)]
+        raw = [
+            torch.linalg.eigh(torch.tensor(nx.laplacian_matrix(g, range(n)).toarray()).double())[1]
+            for g in (graph, again)
+        ]
         raw_moves += int((raw[0][order].abs() - raw[1].abs()).abs().max() > 1e-3)
     assert raw_moves == 3, "the test would prove nothing if raw eigenvectors stayed"
 

@@ -165,7 +165,9 @@ def test_domain_is_kept() -> None:
 
         def forward(self, x: Tensor, structure: tn.Structure) -> Tensor:
             if structure.batch > 1:
-                seen.add((int(structure.lengths.max()), int(structure.lengths.min()), self.training))
+                seen.add(
+                    (int(structure.lengths.max()), int(structure.lengths.min()), self.training)
+                )
             return x
 
     domain = Domain(4, num_tokens=(3, 9), train=False, empty_samples=False, dtypes=(torch.float64,))
@@ -178,7 +180,9 @@ def test_domain_is_kept() -> None:
 
 def test_plans_build_the_same_twice() -> None:
     domain = Domain(4, facts=frozenset({"edges", "memory"}))
-    plan = Plan((3, 0, 5), "holes", "ties", "repeated", weighted=True, memory=(2, 0, 1), strided=True)
+    plan = Plan(
+        (3, 0, 5), "holes", "ties", "repeated", weighted=True, memory=(2, 0, 1), strided=True
+    )
     one, two = build(plan, domain), build(plan, domain)
     assert torch.equal(one.x, two.x)
     assert torch.equal(one.structure.edges.index, two.structure.edges.index)

@@ -132,7 +132,9 @@ class PaddingBlindness(Law):
         witness = f"{extra} more columns of padding, {where}, holding {name}"
         changed = Tokens(x, new.structure)
         # NaN times a zero gradient is NaN in any linear map's weights: forward only.
-        return Case(changed, old, image, witness, everyone, everyone, gradients=kind < 3)
+        return Case(
+            changed, old, image, witness, everyone, everyone, gradients=kind < 3, padding=True
+        )
 
 
 @dataclass(frozen=True)
@@ -148,4 +150,5 @@ class LayoutAgreement(Law):
         image = new.structure.layout.valid.flatten().nonzero().squeeze(1)
         names = ("padded", "packed") if isinstance(layout, Padded) else ("packed", "padded")
         everyone = torch.arange(layout.batch)
-        return Case(new, old, image, f"{names[0]} against {names[1]}", everyone, everyone)
+        witness = f"{names[0]} against {names[1]}"
+        return Case(new, old, image, witness, everyone, everyone, padding=True)

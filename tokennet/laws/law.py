@@ -22,7 +22,8 @@ class Case:
     """A changed input, and what has to stay: output rows `rows` equal the new rows `image`.
 
     Rows are of the flat view. `samples` and `sample_image` say the same of pooled outputs, None
-    where the law says nothing of them. Only `sources` (new: `source_image`) may have a gradient.
+    where the law says nothing of them. Of the real rows only `sources` (new: `source_image`) may have
+    a gradient; with `padding` no row of padding may have one either.
     """
 
     tokens: Tokens
@@ -34,6 +35,7 @@ class Case:
     sources: Int[Tensor, " Q"] | None = None
     source_image: Int[Tensor, " Q"] | None = None
     gradients: bool = True
+    padding: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import value_error
+from tokennet.checks import type_error, value_error
 from tokennet.laws import CLAIMABLE, Law, MemoryPermutation, closure
 from tokennet.structure import Structure
 
@@ -37,12 +38,23 @@ class Mixer(nn.Module, ABC):
     dim: int | None = None
     """Channels of the input; None: any."""
 
+    out_dim: int | None = None
+    """Channels of the output; None: not told."""
+
     @abstractmethod
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         """The mixed tokens, `[*tokens, out_dim]`."""
 
+    def width(self, dim: int | None) -> int | None:
+        """Channels of the output for `dim` channels of input; None where that is not known."""
+        out = getattr(self, "out_dim", None)
+        return out if isinstance(out, int) else dim
+
     def check(self, x: Tensor, structure: Structure) -> None:
         """Raises where x, the structure and this mixer don't fit together: shapes only, no reading."""
+        if not isinstance(structure, Structure):
+            kind, hint = type(structure).__name__, "e.g. Structure.padded(mask.bool())"
+            raise type_error("structure", kind, "a Structure", hint)
         structure.check(x)
         if self.dim is not None and x.shape[-1] != self.dim:
             name = type(self).__name__
@@ -51,6 +63,8 @@ class Mixer(nn.Module, ABC):
         if self.max_tokens is not None and longest > self.max_tokens:
             self._check_length(structure)
         structure.require(self.reads, type(self).__name__)
+        if not torch.compiler.is_compiling():
+            check_place("x", x, self)
 
     def _check_length(self, structure: Structure) -> None:
         """Padding may be longer than `max_tokens`, samples may not."""
@@ -60,6 +74,36 @@ class Mixer(nn.Module, ABC):
                 "tokens in a sample", longest, f"at most max_tokens ({self.max_tokens}) of "
                 f"{type(self).__name__}", "shorten the samples, or build it for more tokens",
             )  # fmt: skip
+
+
+def check_place(name: str, x: Tensor, module: nn.Module) -> None:
+    """Raises where x is of another dtype than the module's parameters, or on another device."""
+    p = next(module.parameters(), None)
+    if p is None or not p.is_floating_point():
+        return
+    owner = f"the parameters of {type(module).__name__}"
+    if x.device != p.device:
+        raise value_error(f"{name}.device", x.device, f"{p.device} as {owner}")
+    if x.dtype != p.dtype and not torch.is_autocast_enabled(x.device.type):
+        hint = f"use {name}.to({p.dtype}) or .to({x.dtype}) of the module"
+        raise type_error(f"{name}.dtype", x.dtype, f"{p.dtype} as {owner}", hint)
+
+
+def check_chain(parts: Iterable[tuple[str, Mixer]], dim: int | None) -> None:
+    """Raises where a mixer gets other channels than it takes."""
+    for name, mixer in parts:
+        if mixer.dim is not None and dim is not None and mixer.dim != dim:
+            raise value_error(f"{name}.dim", mixer.dim, f"{dim}, the channels that reach it")
+        dim = mixer.out_dim
+
+
+def add(x: Tensor, y: Tensor, name: str) -> Tensor:
+    """x + y, of equal shapes: one channel would spread over all without a word."""
+    if x.shape != y.shape:
+        raise value_error(
+            f"output of {name}", list(y.shape), f"{list(x.shape)}, which it is added to"
+        )
+    return x + y
 
 
 def compose_claims(parts: Iterable[Mixer]) -> frozenset[Law]:
@@ -89,8 +133,7 @@ def compose_max_tokens(parts: Iterable[Mixer]) -> int | None:
 def as_mixer(name: str, value: Any) -> Mixer:
     """`value`, if it is a mixer."""
     if not isinstance(value, Mixer):
-        hint = "wrap a token-wise module in tn.Pointwise" if isinstance(value, nn.Module) else ""
-        raise TypeError(
-            f"{name} is {type(value).__name__}, expected a Mixer" + (f"; {hint}" if hint else "")
-        )
+        hint = "wrap a token-wise module in tn.TokenWise" if isinstance(value, nn.Module) else ""
+        kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+        raise type_error(name, kind, "a Mixer", hint)
     return value

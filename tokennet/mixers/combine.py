@@ -4,7 +4,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokennet.checks import value_error
-from tokennet.mixers.base import Mixer, as_mixer, compose_claims, compose_max_tokens, compose_reads
+from tokennet.mixers.base import (
+    Mixer,
+    add,
+    as_mixer,
+    check_chain,
+    compose_claims,
+    compose_max_tokens,
+    compose_reads,
+)
 from tokennet.structure import Structure
 
 
@@ -38,9 +46,25 @@ class Composite(Mixer):
     def dim(self):  # type: ignore[override]
         return next((p.dim for p in self.parts if p.dim is not None), None)
 
+    @property
+    def out_dim(self):  # type: ignore[override]
+        return self.parts[-1].out_dim
+
+    def _numbered(self) -> list[tuple[str, Mixer]]:
+        return [(f"mixers[{i}]", mixer) for i, mixer in enumerate(self.parts)]
+
 
 class Sequential(Composite):
     """y = f_n(... f_2(f_1(x)))."""
+
+    def width(self, dim: int | None) -> int | None:
+        for part in self.parts:
+            dim = part.width(dim)
+        return dim
+
+    def __init__(self, *mixers: Mixer):
+        super().__init__(*mixers)
+        check_chain(self._numbered(), None)
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         for mixer in self.mixers:
@@ -51,9 +75,24 @@ class Sequential(Composite):
 class Parallel(Composite):
     """y = f_1(x) + f_2(x) + ...: GPS adds a graph operator and attention (Rampasek et al. 2022)."""
 
+    def width(self, dim: int | None) -> int | None:
+        return next((w for p in self.parts if (w := p.width(dim)) is not None), None)
+
+    def __init__(self, *mixers: Mixer):
+        super().__init__(*mixers)
+        for name, mixer in self._numbered():
+            for side in ("dim", "out_dim"):
+                own, all_ = getattr(mixer, side), getattr(self, side)
+                if own is not None and own != all_:
+                    raise value_error(f"{name}.{side}", own, f"{all_} as of the mixers beside it")
+
+    @property
+    def out_dim(self):  # type: ignore[override]
+        return next((p.out_dim for p in self.parts if p.out_dim is not None), None)
+
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         first, *others = self.mixers
         y = first(x, structure)
         for mixer in others:
-            y = y + mixer(x, structure)
+            y = add(y, mixer(x, structure), type(mixer).__name__)
         return y

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import value_error
+from tokennet.checks import type_error, value_error
 from tokennet.laws import Law, Permutation, closure
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Padded, Structure, Tokens
@@ -30,6 +30,9 @@ class MessagePassing(Mixer):
 
     def __init__(self, conv: nn.Module, *, claims: Iterable[Law] = (Permutation(),)):
         super().__init__()
+        if not isinstance(conv, nn.Module):
+            kind = f"the class {conv.__name__}" if isinstance(conv, type) else type(conv).__name__
+            raise type_error("conv", kind, "a convolution of torch_geometric.nn, made")
         known = inspect.signature(conv.forward).parameters
         if "edge_index" not in known:
             raise value_error(
@@ -42,12 +45,20 @@ class MessagePassing(Mixer):
         size = getattr(conv, "in_channels", None)
         self.dim = size if isinstance(size, int) and size > 0 else None
 
+    def width(self, dim: int | None) -> int | None:
+        return None  # `out_channels` means different things to different convolutions
+
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
         if isinstance(structure.layout, Padded) and not structure.layout.dense:
             return self._without_padding(x, structure)
         layout, edges = structure.layout, structure.edges
         assert edges is not None  # `check` has seen to it
+        width = getattr(self.conv, "edge_dim", None)
+        found = None if edges.attr is None else edges.attr.shape[1]
+        if isinstance(width, int) and found != width:
+            allowed = f"{width}, the edge_dim of {type(self.conv).__name__}"
+            raise value_error("channels of edges.attr", found, allowed, "Edges(index, attr=[E, K])")
         given = {
             "edge_weight": edges.weight,
             "edge_attr": edges.attr,

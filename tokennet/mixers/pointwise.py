@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import positive, probability
+from tokennet.checks import maker, positive, probability, type_error, value_error
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Structure
@@ -43,7 +43,7 @@ class Pointwise(Mixer):
             positive("hidden_dim", hidden_dim)
             self.map = nn.Sequential(
                 nn.Linear(dim, hidden_dim, bias=bias),
-                activation(),
+                maker("activation", activation, "nn.GELU")(),
                 nn.Dropout(dropout),
                 nn.Linear(hidden_dim, self.out_dim, bias=bias),
             )
@@ -63,7 +63,16 @@ class TokenWise(Mixer):
 
     def __init__(self, *modules: nn.Module):
         super().__init__()
+        if not modules:
+            raise value_error("modules", "()", "at least one module")
+        for i, module in enumerate(modules):
+            if not isinstance(module, nn.Module):
+                kind = f"the class {module.__name__}" if isinstance(module, type) else repr(module)
+                raise type_error(f"modules[{i}]", kind, "a module")
         self.map = modules[0] if len(modules) == 1 else nn.Sequential(*modules)
+
+    def width(self, dim: int | None) -> int | None:
+        return None  # a module does not tell
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)

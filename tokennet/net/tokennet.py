@@ -39,7 +39,7 @@ class TokenNet(nn.Module):
             name = f"mixers[{i}]" if i < len(self.mixers) else "readout"
             if mixer.dim is not None and dim is not None and mixer.dim != dim:
                 raise value_error(f"{name}.dim", mixer.dim, f"{dim}, the channels that reach it")
-            dim = _out_dim(mixer, dim)
+            dim = mixer.width(dim)
 
     @property
     def parts(self) -> list[Mixer]:
@@ -94,8 +94,3 @@ class TokenNet(nn.Module):
         from tokennet.net.summary import summarise
 
         return summarise(self, inputs, structure)
-
-
-def _out_dim(mixer: Mixer, dim: int | None) -> int | None:
-    out = getattr(mixer, "out_dim", None)
-    return out if isinstance(out, int) else dim

@@ -3,7 +3,7 @@
 Axes: R compared rows, Q sources, C channels of the output, D channels of the input.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -32,11 +32,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Relation:
-    """One side of a case: tokens, the output rows that count, and the input rows they may read."""
+    """One side of a case: tokens, the output rows that count, the input rows that they may read.
+
+    `padding`: whether rows of padding count as rows out of reach.
+    """
 
     tokens: Tokens
     rows: Tensor
     sources: Tensor
+    padding: bool
 
 
 def call(module: nn.Module, tokens: Tokens) -> Tensor:
@@ -73,7 +77,8 @@ def measure(module: nn.Module, side: Relation, cotangent: Tensor, pooled: bool) 
     found = torch.autograd.grad((y * (cotangent / scale)).sum(), wanted, allow_unused=True)
     grads = [torch.zeros_like(w) if g is None else g for w, g in zip(wanted, found, strict=True)]
     flat = side.tokens.structure.layout.flat(grads[0])
-    rest = torch.ones(len(flat), dtype=torch.bool)
+    valid = side.tokens.structure.layout.valid.flatten()
+    rest = torch.ones_like(valid) if side.padding else valid.clone()
     rest[side.sources] = False
     return [y.detach(), flat[side.sources], flat[rest], *grads[1:]]
 
@@ -134,8 +139,8 @@ def check_case(
         return None
     sources = case.rows if case.sources is None else case.sources
     source_image = case.image if case.source_image is None else case.source_image
-    before = Relation(tokens, rows, sources)
-    after = Relation(case.tokens, image, source_image)
+    before = Relation(tokens, rows, sources, case.padding)
+    after = Relation(case.tokens, image, source_image, case.padding)
     everything = flat_output_no_grad(module, tokens, pooled)
     cotangent = (
         _cotangent(everything, len(rows)) if gradients and case.gradients else everything[:0]
@@ -168,7 +173,7 @@ def _fresh(side: Relation) -> Relation:
     structure = side.tokens.structure
     if structure.edges is not None:
         structure = structure.with_facts(edges=structure.edges)
-    return Relation(Tokens(side.tokens.x, structure), side.rows, side.sources)
+    return replace(side, tokens=Tokens(side.tokens.x, structure))
 
 
 def _cotangent(like: Tensor, count: int) -> Tensor:

@@ -1,0 +1,104 @@
+"""Writes docs/reference.md from the signatures and docstrings of the public names."""
+
+import inspect
+import re
+from pathlib import Path
+
+import tokennet as tn
+
+PAGE = Path(__file__).with_name("reference.md")
+
+GROUPS = {
+    "Structure: facts about a batch": ["Structure", "Padded", "Packed", "Edges", "Tokens"],
+    "Topologies: who communicates": [
+        "Topology", "Full", "Causal", "Window", "Neighborhood", "EdgeList", "Memory",
+    ],
+    "Mixers": [
+        "Mixer", "Attention", "GraphAttention", "GraphAttentionV2", "GraphConvolution", "TokenMLP",
+        "Pointwise", "TokenWise", "LinearAttention", "Convolution", "Pooling", "MaxPooling",
+        "MessagePassing", "Sequential", "Parallel",
+    ],
+    "Blocks": ["Block", "PreNorm", "PostNorm", "ResPostNorm"],
+    "Position codes": [
+        "LearnedPosition", "SinusoidalPosition", "RandomWalkPosition", "LaplacianPosition",
+    ],
+    "Nets": [
+        "TokenNet", "Tokenizer", "EmbeddingTokenizer", "FeatureTokenizer", "PatchTokenizer",
+        "ClassToken", "MeanReadout", "ClassReadout", "TokenReadout",
+    ],
+    "Laws": [
+        "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation", "CyclicShift",
+        "GridShift", "Causality", "MemoryPermutation", "Locality",
+    ],
+    "Verification": ["verify", "Domain", "Report", "Verdict", "LawBrokenError"],
+    "Implementation": ["backend"],
+}  # fmt: skip
+
+
+def signature(value: object) -> str:
+    """The signature without annotations: what one types."""
+    try:
+        found = inspect.signature(value)  # type: ignore[arg-type]
+    except ValueError:
+        return "()"
+    plain = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in found.parameters.values()
+        if not p.name.startswith("_") and p.name != "self"
+    ]
+    text = str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
+    text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
+    return re.sub(r"<factory>", "...", text)
+
+
+def prose(value: object) -> str:
+    """The docstring; sections such as `Args:` become lists."""
+    lines, inside = [], False
+    for line in (inspect.getdoc(value) or "").splitlines():
+        if re.fullmatch(r"(Args|Raises|Returns):", line):
+            lines += [line, ""]
+            inside = True
+        elif inside and re.match(r"    \S", line):
+            name, _, rest = line.strip().partition(": ")
+            lines.append(f"- `{name}`: {rest}" if rest else f"- {name}")
+        elif inside and line.startswith("     "):
+            lines.append("  " + line.strip())
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def methods(value: type) -> list[str]:
+    """Public methods of a class's own, with their first sentence."""
+    lines = []
+    for name, member in vars(value).items():
+        call = member.__func__ if isinstance(member, staticmethod) else member
+        if name.startswith("_") or name in ("forward", "case", "pairs") or not callable(call):
+            continue
+        text = inspect.getdoc(call)
+        if text:
+            lines.append(
+                f"- `{name}{signature(call)}`: {text.split(chr(10) + chr(10))[0].replace(chr(10), ' ')}"
+            )
+    return lines
+
+
+def page() -> str:
+    """The whole page."""
+    lines = [
+        "# Reference", "",
+        "Written by `docs/make_reference.py` from the docstrings. Shapes: B samples, N tokens of the longest",
+        "sample, T rows of all samples together, D channels; `[*, D]` is `[B, N, D]` or `[T, D]`.", "",
+    ]  # fmt: skip
+    for title, names in GROUPS.items():
+        lines += [f"## {title}", ""]
+        for name in names:
+            value = getattr(tn, name)
+            lines += [f"### `{name}{signature(value)}`", "", prose(value), ""]
+            if isinstance(value, type) and (found := methods(value)):
+                lines += [*found, ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())

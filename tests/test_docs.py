@@ -1,0 +1,71 @@
+"""Documentation that runs: every Python block, every link, every length that was promised."""
+
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\[[^\]]*\]\(([^)#\s]+)[^)]*\)")
+
+each = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+
+
+@each
+def test_code_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The blocks of a page run one after the other; a comment behind `print(...)` is what it prints."""
+    space: dict[str, object] = {"__name__": "docs"}
+    for block in BLOCK.findall(page.read_text()):
+        exec(compile(block, page.name, "exec"), space)
+        printed = capsys.readouterr().out
+        for line in block.splitlines():
+            expected = re.match(r"print\(.*\)\s+# ([(T\d].*|True.*|False.*|torch\.Size.*)$", line)
+            if expected:
+                assert expected.group(1) in printed, f"{line} printed {printed}"
+
+
+@each
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text()):
+        if not target.startswith(("http://", "https://")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_no_orphan_page() -> None:
+    linked = {
+        (p.parent / t).resolve() for p in PAGES for t in LINK.findall(p.read_text()) if ":" not in t
+    }
+    assert [p.name for p in (ROOT / "docs").glob("*.md") if p.resolve() not in linked] == []
+
+
+def test_readme_is_short_and_begins_with_code() -> None:
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) < 110
+    assert any(line.startswith("import tokennet") for line in lines[:20])
+    commands = [line for line in lines if line.startswith("make ")]
+    assert [c.split()[1] for c in commands] == ["demo", "test"]
+
+
+def test_reference_is_up_to_date() -> None:
+    """`make reference` writes it."""
+    namespace = runpy.run_path(str(ROOT / "docs" / "make_reference.py"))
+    assert namespace["page"]() == (ROOT / "docs" / "reference.md").read_text()
+
+
+def test_readme_counts_the_planted_bugs() -> None:
+    from mutants import PLANTED
+
+    import mutants_graphs
+    import mutants_tokens
+
+    assert mutants_graphs
+    assert mutants_tokens
+    assert f"{len(PLANTED)} of {len(PLANTED)}" in (ROOT / "README.md").read_text()
