@@ -1,0 +1,38 @@
+"""How long a certificate takes: `verify` of every operator in the tests' list, one thread.
+
+python benchmarks/verify.py
+"""
+
+import platform
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+import tokennet as tn
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from operators import DIM, OPERATORS  # noqa: E402
+
+LIMIT = 3.0  # seconds of one core
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    tn.verify(tn.Pointwise(DIM), examples=2)  # hypothesis is imported and warm
+    print(f"python {platform.python_version()}, torch {torch.__version__}, one thread\n")
+    print("| operator | CPU seconds | promises |\n|---|---|---|")
+    seconds = []
+    for operator in OPERATORS:
+        start = time.process_time()
+        report = tn.verify(operator.make(), dim=DIM)
+        seconds.append(time.process_time() - start)
+        print(f"| {operator.name} | {seconds[-1]:.2f} | {'held' if report.ok else 'BROKEN'} |", flush=True)
+    over = sum(s > LIMIT for s in seconds)
+    print(f"\nmedian {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s, over {LIMIT} s: {over}")
+
+
+if __name__ == "__main__":
+    main()
