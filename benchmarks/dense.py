@@ -32,6 +32,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import tokennet as tn
+from tokennet.structure.door import check_edges
 
 Step = Callable[[], None]
 
@@ -145,7 +146,6 @@ def check_costs(repeats: int) -> list[tuple[str, float, float]]:
     dim, size = 128, 1024
     edges = tn.Edges(torch.randint(size, (2, 8 * size)))
     dense, graph = tn.Structure.dense(1, size), tn.Structure.packed([size], edges=edges)
-    plain = tn.Structure.packed([size])
     rows = []
     for mixer, structure in (
         (tn.Block(dim, tn.Attention(dim, 4)), dense),
@@ -164,7 +164,7 @@ def check_costs(repeats: int) -> list[tuple[str, float, float]]:
             forward = median_time(lambda: mixer(x, structure), repeats)  # noqa: B023
             cost = sum(median_time(lambda: m.check(*given), repeats, 100) for m, *given in calls)  # noqa: B023
         if structure is graph:
-            cost += median_time(lambda: plain._check_edges(edges), repeats, 10)
+            cost += median_time(lambda: check_edges(edges, graph.layout, known=False), repeats, 10)
         name = type(mixer.parts[0].mixer if isinstance(mixer, tn.Block) else mixer).__name__
         kind = "Block of " if isinstance(mixer, tn.Block) else ""
         note = ", over 8192 edges checked anew" if structure is graph else ""
