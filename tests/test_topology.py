@@ -112,7 +112,7 @@ RULES: list[tuple[tn.Topology, Rule]] = [
 ]
 
 
-@pytest.mark.parametrize(("topology", "rule"), RULES, ids=lambda v: str(v))
+@pytest.mark.parametrize(("topology", "rule"), RULES, ids=[str(t) for t, _ in RULES])
 @pytest.mark.parametrize("lengths", [LENGTHS, [3, 3], [1], [0], [], [2, 0]], ids=str)
 def test_topologies_of_sequences(topology: tn.Topology, rule: Rule, lengths: list[int]) -> None:
     """Also rings shorter than the window, where a token would meet itself coming back."""

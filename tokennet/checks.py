@@ -1,4 +1,4 @@
-"""The errors that bad input gets at the door: which argument, its value, what is allowed, what to do."""
+"""The errors that bad input gets: which argument, its value, what is allowed, what to do."""
 
 from typing import Any
 
@@ -17,6 +17,11 @@ def type_error(name: str, value: Any, allowed: str, hint: str = "") -> TypeError
     return TypeError(_sentence(name, value, allowed, hint))
 
 
+def kind_of(value: Any) -> str:
+    """What somebody passed, for a message: `Linear`, or `the class Linear`."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
 def positive(name: str, value: int, *, minimum: int = 1) -> int:
     """`value`, if it is a whole number of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int):
@@ -28,9 +33,20 @@ def positive(name: str, value: int, *, minimum: int = 1) -> int:
 
 def probability(name: str, value: float) -> float:
     """`value`, if 0 <= value < 1."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise type_error(name, repr(value), "a probability, 0 <= p < 1")
     if not 0 <= value < 1:
         raise value_error(name, value, "a probability, 0 <= p < 1")
     return float(value)
+
+
+def maker(name: str, value: Any, example: str) -> Any:
+    """`value`, if it can be called to make a module: a class, not a module or its name."""
+    made = hasattr(value, "forward") and not isinstance(value, type)
+    if made or not callable(value):
+        kind = repr(value) if isinstance(value, str) else type(value).__name__
+        raise type_error(name, kind, "a class or function that makes a module", f"e.g. {example}")
+    return value
 
 
 def split_heads(dim: int, num_heads: int, *, name: str = "dim") -> int:
@@ -42,6 +58,6 @@ def split_heads(dim: int, num_heads: int, *, name: str = "dim") -> int:
             name,
             dim,
             f"a multiple of num_heads ({num_heads})",
-            f"choose another {name} or num_heads, or pass head_dim",
+            f"choose another {name} or num_heads",
         )
     return dim // num_heads

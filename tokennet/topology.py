@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from tokennet.checks import positive, type_error, value_error
+from tokennet.checks import kind_of, positive, type_error, value_error
 from tokennet.laws import (
     Causality,
     CyclicShift,
@@ -222,7 +222,7 @@ class Intersection(Topology):
     def __post_init__(self) -> None:
         for part in (self.first, self.second):
             if not isinstance(part, Topology):
-                raise type_error("topology", type(part).__name__, "a Topology on both sides of &")
+                raise type_error("topology", kind_of(part), "a Topology on both sides of &")
             if isinstance(part, Memory):
                 raise value_error(
                     "topology", "Memory() & ...", "topologies among the tokens themselves",

@@ -3,11 +3,12 @@
 Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head.
 """
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import positive, probability, split_heads, type_error
-from tokennet.mixers.base import Mixer
+from tokennet.checks import kind_of, positive, probability, split_heads, type_error, value_error
+from tokennet.mixers.base import Mixer, check_place
 from tokennet.ops import attend, attention_weights
 from tokennet.structure import Structure
 from tokennet.topology import Dense, Full, Pairs, Topology
@@ -21,7 +22,8 @@ class Attention(Mixer):
     (cross-attention: keys and values from `structure.memory`, of `memory_dim` channels).
 
     `query`, `key` and `value` may be replaced by any token-wise modules of the same output size.
-    A token that has nobody to listen to gets W_O 0 = the bias of `output`. Shapes: [*, dim] -> [*, dim].
+    A token that has nobody to listen to gets W_O 0 = the bias of `output`.
+    Shapes: [*, dim] -> [*, dim].
 
     Args:
         output: False leaves W_O out (then the result has num_heads * head_dim channels).
@@ -42,12 +44,18 @@ class Attention(Mixer):
         super().__init__()
         self.dim = positive("dim", dim)
         self.num_heads = positive("num_heads", num_heads)
-        self.head_dim = positive("head_dim", head_dim) if head_dim else split_heads(dim, num_heads)
+        self.head_dim = (
+            positive("head_dim", head_dim) if head_dim is not None else split_heads(dim, num_heads)
+        )
         self.topology = Full() if topology is None else topology
         if not isinstance(self.topology, Topology):
-            raise type_error("topology", type(topology).__name__, "a Topology", "e.g. tn.Causal()")
+            raise type_error("topology", kind_of(topology), "a Topology", "e.g. tn.Causal()")
         self.dropout = probability("dropout", dropout)
-        self.memory_dim = positive("memory_dim", memory_dim or dim)
+        self.memory_dim = positive("memory_dim", dim if memory_dim is None else memory_dim)
+        if self.memory_dim != dim and "memory" not in self.topology.reads:
+            raise value_error(
+                "memory_dim", memory_dim, "None", "only topology=Memory() reads memory"
+            )
         inner, source_dim = self.num_heads * self.head_dim, self.memory_dim
         self.out_dim = dim if output else inner
         self.query = nn.Linear(dim, inner, bias=bias)
@@ -70,6 +78,18 @@ class Attention(Mixer):
         layout = structure.layout
         y = layout.unpad(y) if isinstance(pairs, Dense) else layout.unflat(y)
         return self.output(y)
+
+    def check(self, x: Tensor, structure: Structure) -> None:
+        super().check(x, structure)
+        if "memory" not in self.topology.reads:
+            return
+        assert structure.memory is not None  # the line above has seen to it
+        memory, name = structure.memory.x, "structure.memory.x"
+        if memory.shape[-1] != self.memory_dim:
+            allowed = f"{self.memory_dim}, the memory_dim of Attention"
+            raise value_error(f"{name}.shape[-1]", memory.shape[-1], allowed)
+        if not torch.compiler.is_compiling():
+            check_place(name, memory, self)
 
     def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor | tuple:
         """Who listens to whom: `[B, H, N, M]` of the padded view, or over edges (index, `[E, H]`).

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import type_error, value_error
+from tokennet.checks import kind_of, type_error, value_error
 from tokennet.laws import CLAIMABLE, Law, MemoryPermutation, closure
 from tokennet.structure import Structure
 
@@ -16,11 +16,11 @@ FACTS = frozenset({"edges", "grid", "memory", "position"})
 
 
 class Mixer(nn.Module, ABC):
-    """A module `(x, structure) -> y` that maps tokens to tokens, and says what it promises.
+    """A module `(x, structure) -> y` from tokens to tokens, that says what it promises.
 
     Write `forward` and set `claims`; `tn.verify` holds the mixer to them. Beyond its claims, every
-    mixer owes the contract: samples don't see each other, padding does not matter, padded and packed
-    tokens give the same rows, dtype and device stay, inputs are left alone.
+    mixer owes the contract: samples don't see each other, padding does not matter, padded and
+    packed tokens give the same rows, dtype and device stay, inputs are left alone.
     """
 
     claims: frozenset[Law] = frozenset()
@@ -39,7 +39,7 @@ class Mixer(nn.Module, ABC):
     """Channels of the input; None: any."""
 
     out_dim: int | None = None
-    """Channels of the output; None: not told."""
+    """Channels of the output; None: as many as come in, unless `width` says otherwise."""
 
     @abstractmethod
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
@@ -47,11 +47,10 @@ class Mixer(nn.Module, ABC):
 
     def width(self, dim: int | None) -> int | None:
         """Channels of the output for `dim` channels of input; None where that is not known."""
-        out = getattr(self, "out_dim", None)
-        return out if isinstance(out, int) else dim
+        return dim if self.out_dim is None else self.out_dim
 
     def check(self, x: Tensor, structure: Structure) -> None:
-        """Raises where x, the structure and this mixer don't fit together: shapes only, no reading."""
+        """Raises where x, the structure and this mixer don't fit together; no values are read."""
         if not isinstance(structure, Structure):
             kind, hint = type(structure).__name__, "e.g. Structure.padded(mask.bool())"
             raise type_error("structure", kind, "a Structure", hint)
@@ -94,7 +93,7 @@ def check_chain(parts: Iterable[tuple[str, Mixer]], dim: int | None) -> None:
     for name, mixer in parts:
         if mixer.dim is not None and dim is not None and mixer.dim != dim:
             raise value_error(f"{name}.dim", mixer.dim, f"{dim}, the channels that reach it")
-        dim = mixer.out_dim
+        dim = mixer.width(dim)
 
 
 def add(x: Tensor, y: Tensor, name: str) -> Tensor:
@@ -134,6 +133,5 @@ def as_mixer(name: str, value: Any) -> Mixer:
     """`value`, if it is a mixer."""
     if not isinstance(value, Mixer):
         hint = "wrap a token-wise module in tn.TokenWise" if isinstance(value, nn.Module) else ""
-        kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
-        raise type_error(name, kind, "a Mixer", hint)
+        raise type_error(name, kind_of(value), "a Mixer", hint)
     return value

@@ -46,10 +46,6 @@ class Composite(Mixer):
     def dim(self):  # type: ignore[override]
         return next((p.dim for p in self.parts if p.dim is not None), None)
 
-    @property
-    def out_dim(self):  # type: ignore[override]
-        return self.parts[-1].out_dim
-
     def _numbered(self) -> list[tuple[str, Mixer]]:
         return [(f"mixers[{i}]", mixer) for i, mixer in enumerate(self.parts)]
 
@@ -57,14 +53,14 @@ class Composite(Mixer):
 class Sequential(Composite):
     """y = f_n(... f_2(f_1(x)))."""
 
+    def __init__(self, *mixers: Mixer):
+        super().__init__(*mixers)
+        check_chain(self._numbered(), None)
+
     def width(self, dim: int | None) -> int | None:
         for part in self.parts:
             dim = part.width(dim)
         return dim
-
-    def __init__(self, *mixers: Mixer):
-        super().__init__(*mixers)
-        check_chain(self._numbered(), None)
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         for mixer in self.mixers:
@@ -75,20 +71,19 @@ class Sequential(Composite):
 class Parallel(Composite):
     """y = f_1(x) + f_2(x) + ...: GPS adds a graph operator and attention (Rampasek et al. 2022)."""
 
-    def width(self, dim: int | None) -> int | None:
-        return next((w for p in self.parts if (w := p.width(dim)) is not None), None)
-
     def __init__(self, *mixers: Mixer):
         super().__init__(*mixers)
+        width = self.width(self.dim)
         for name, mixer in self._numbered():
-            for side in ("dim", "out_dim"):
-                own, all_ = getattr(mixer, side), getattr(self, side)
-                if own is not None and own != all_:
+            for side, own, all_ in (
+                ("dim", mixer.dim, self.dim),
+                ("out_dim", mixer.width(self.dim), width),
+            ):
+                if None not in (own, all_) and own != all_:
                     raise value_error(f"{name}.{side}", own, f"{all_} as of the mixers beside it")
 
-    @property
-    def out_dim(self):  # type: ignore[override]
-        return next((p.out_dim for p in self.parts if p.out_dim is not None), None)
+    def width(self, dim: int | None) -> int | None:
+        return next((w for p in self.parts if (w := p.width(dim)) is not None), None)
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         first, *others = self.mixers

@@ -88,7 +88,7 @@ class Convolution(Mixer):
         """Tap by tap, where rings are of different lengths or shorter than the kernel."""
         place = torch.arange(x.shape[1], device=x.device)
         length = lengths.clamp_min(1)[:, None]  # [B, 1]
-        y = x.new_zeros(*x.shape[:2], self.out_dim)
+        y = x.new_zeros(*x.shape[:2], self.weight.shape[0])
         for tap, weight in enumerate(self.weight.unbind(-1)):
             index = (place + tap - self.topology.radius) % length  # [B, N]
             y = y + F.linear(x.gather(1, index[..., None].expand_as(x)), weight)

@@ -79,7 +79,7 @@ class _AdditiveAttention(Mixer, ABC):
 
 
 class GraphAttention(_AdditiveAttention):
-    """y_i = sum_j softmax_j(LeakyReLU(a . W x_j + b . W x_i)) W x_j over the edges j -> i, heads joined.
+    """y_i = sum_j softmax_j(LeakyReLU(a . W x_j + b . W x_i)) W x_j, edges j -> i, heads joined.
 
     GAT: Velickovic et al. 2018, "Graph attention networks" (equations 3 to 6). The ranking of the
     sources is the same for every target; `GraphAttentionV2` mends that. `dropout` acts on the
@@ -101,7 +101,7 @@ class GraphAttention(_AdditiveAttention):
 
 
 class GraphAttentionV2(_AdditiveAttention):
-    """y_i = sum_j softmax_j(a . LeakyReLU(W x_j + U x_i)) W x_j over the edges j -> i, heads joined.
+    """y_i = sum_j softmax_j(a . LeakyReLU(W x_j + U x_i)) W x_j over edges j -> i, heads joined.
 
     GATv2: Brody et al. 2022, "How attentive are graph attention networks?" (equation 7), whose
     ranking of the sources depends on the target. Shapes: [*, dim] -> [*, out_dim].

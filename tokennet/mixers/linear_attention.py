@@ -36,9 +36,11 @@ class LinearAttention(Mixer):
         bias: bool = True,
     ):
         super().__init__()
-        self.dim = positive("dim", dim)
+        self.dim = self.out_dim = positive("dim", dim)
         self.num_heads = positive("num_heads", num_heads)
-        self.head_dim = positive("head_dim", head_dim) if head_dim else split_heads(dim, num_heads)
+        self.head_dim = (
+            positive("head_dim", head_dim) if head_dim is not None else split_heads(dim, num_heads)
+        )
         self.topology = Full() if topology is None else topology
         if not isinstance(self.topology, (Full, Causal)):
             raise value_error(

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import type_error, value_error
+from tokennet.checks import kind_of, type_error, value_error
 from tokennet.laws import Law, Permutation, closure
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Padded, Structure, Tokens
@@ -20,7 +20,7 @@ class MessagePassing(Mixer):
 
     Edge weights and features are passed where the convolution's `forward` has an argument for them
     (`edge_weight`, `edge_attr`); `batch` too, so that norms and aggregations keep samples apart.
-    PyG's convolutions keep `Permutation`; state other `claims` for one that does not, and verify it.
+    PyG's convolutions keep `Permutation`; state other `claims` for one that does not: verify it.
 
     Raises:
         ValueError: for a module whose `forward` takes no `edge_index`.
@@ -31,8 +31,7 @@ class MessagePassing(Mixer):
     def __init__(self, conv: nn.Module, *, claims: Iterable[Law] = (Permutation(),)):
         super().__init__()
         if not isinstance(conv, nn.Module):
-            kind = f"the class {conv.__name__}" if isinstance(conv, type) else type(conv).__name__
-            raise type_error("conv", kind, "a convolution of torch_geometric.nn, made")
+            raise type_error("conv", kind_of(conv), "a convolution of torch_geometric.nn, made")
         known = inspect.signature(conv.forward).parameters
         if "edge_index" not in known:
             raise value_error(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import maker, positive, probability, type_error, value_error
+from tokennet.checks import kind_of, maker, positive, probability, type_error, value_error
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Structure
@@ -54,7 +54,7 @@ class Pointwise(Mixer):
 
 
 class TokenWise(Mixer):
-    """Lifts a module that acts on the channels of each token by itself: norms, activations, dropout.
+    """Lifts a module that acts on each token by itself: norms, activations, dropout.
 
     `TokenWise(nn.LayerNorm(dim))`. `nn.BatchNorm1d` is none: it mixes tokens; `tn.verify` shows it.
     """
@@ -67,8 +67,7 @@ class TokenWise(Mixer):
             raise value_error("modules", "()", "at least one module")
         for i, module in enumerate(modules):
             if not isinstance(module, nn.Module):
-                kind = f"the class {module.__name__}" if isinstance(module, type) else repr(module)
-                raise type_error(f"modules[{i}]", kind, "a module")
+                raise type_error(f"modules[{i}]", kind_of(module), "a module")
         self.map = modules[0] if len(modules) == 1 else nn.Sequential(*modules)
 
     def width(self, dim: int | None) -> int | None:

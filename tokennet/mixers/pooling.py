@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokennet.checks import type_error, value_error
+from tokennet.checks import kind_of, type_error, value_error
 from tokennet.mixers.base import Mixer
 from tokennet.ops import sample_max, sample_mean, segment_max, segment_mean, segment_sum
 from tokennet.ops.backend import record_flops
@@ -25,7 +25,7 @@ class _Pool(Mixer, ABC):
         super().__init__()
         self.topology = Full() if topology is None else topology
         if not isinstance(self.topology, Topology):
-            raise type_error("topology", type(topology).__name__, "a Topology")
+            raise type_error("topology", kind_of(topology), "a Topology")
         if isinstance(self.topology, Memory):
             raise value_error("topology", "Memory()", "a topology of the tokens themselves")
 
@@ -86,7 +86,7 @@ class Pooling(_Pool):
         return total / segment_sum(keep, edges.target, edges.num_rows).clamp_min(1)[:, None]
 
     def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor | tuple:
-        """1 / (number of pairs): `[B, 1, N, N]` of the padded view, or over edges (index, `[E, 1]`)."""
+        """1 / (number of pairs): `[B, 1, N, N]`, padded view, or over edges (index, `[E, 1]`)."""
         self.check(x, structure)
         pairs = self.topology.pairs(structure)
         if isinstance(pairs, Dense):

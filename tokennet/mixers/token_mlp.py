@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import positive
+from tokennet.checks import maker, positive
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Structure
 
@@ -34,9 +34,11 @@ class TokenMLP(Mixer):
     ):
         super().__init__()
         self.num_tokens = self.max_tokens = positive("num_tokens", num_tokens)
-        hidden = positive("hidden_tokens", hidden_tokens or 2 * num_tokens)
+        hidden = positive(
+            "hidden_tokens", 2 * num_tokens if hidden_tokens is None else hidden_tokens
+        )
         self.expand = nn.Linear(num_tokens, hidden)
-        self.activation = activation()
+        self.activation = maker("activation", activation, "nn.GELU")()
         self.contract = nn.Linear(hidden, num_tokens)
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:

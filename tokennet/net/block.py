@@ -9,9 +9,9 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import positive, probability, type_error
+from tokennet.checks import maker, positive, probability, type_error, value_error
 from tokennet.mixers import Mixer, Pointwise
-from tokennet.mixers.base import as_mixer
+from tokennet.mixers.base import add, as_mixer
 from tokennet.mixers.combine import Composite
 from tokennet.structure import Structure
 
@@ -23,9 +23,16 @@ class _Residual(Mixer, ABC):
 
     def __init__(self, dim: int, mixer: Mixer, *, norm: Norm = nn.LayerNorm, dropout: float = 0.0):
         super().__init__()
-        self.dim = positive("dim", dim)
+        self.dim = self.out_dim = positive("dim", dim)
         self.mixer = as_mixer("mixer", mixer)
-        self.norm = norm(dim)
+        for name, size in (("dim", mixer.dim), ("out_dim", mixer.width(dim))):
+            if size is not None and size != dim:
+                inner, outer = type(mixer).__name__, type(self).__name__
+                hint = "a residual adds output and input"
+                raise value_error(f"{name} of {inner}", size, f"{dim}, the dim of {outer}", hint)
+        if mixer.pooled:
+            raise value_error("mixer", type(mixer).__name__, "a mixer with a row for each token")
+        self.norm = maker("norm", norm, "nn.LayerNorm")(dim)
         self.dropout = nn.Dropout(probability("dropout", dropout))
 
     @property
@@ -42,24 +49,24 @@ class _Residual(Mixer, ABC):
 
 
 class PreNorm(_Residual):
-    """x + f(norm(x)): ViT, GPT-2 (Xiong et al. 2020, "On layer normalization in the transformer")."""
+    """x + f(norm(x)): ViT, GPT-2 (Xiong et al. 2020, "On layer normalization")."""
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
-        return x + self.dropout(self.mixer(self.norm(x), structure))
+        return add(x, self.dropout(self.mixer(self.norm(x), structure)), type(self.mixer).__name__)
 
 
 class PostNorm(_Residual):
     """norm(x + f(x)): the transformer of 2017, BERT."""
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
-        return self.norm(x + self.dropout(self.mixer(x, structure)))
+        return self.norm(add(x, self.dropout(self.mixer(x, structure)), type(self.mixer).__name__))
 
 
 class ResPostNorm(_Residual):
     """x + norm(f(x)): Swin v2 (Liu et al. 2022); not the same as post-norm."""
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
-        return x + self.dropout(self.norm(self.mixer(x, structure)))
+        return add(x, self.dropout(self.norm(self.mixer(x, structure))), type(self.mixer).__name__)
 
 
 class Block(Composite):
@@ -86,13 +93,13 @@ class Block(Composite):
     ):
         positive("dim", dim)
         if not mixers:
-            raise TypeError("Block(dim) has no mixer; pass at least one, e.g. tn.Attention(dim, 8)")
+            raise value_error("mixers", "()", "at least one mixer", "e.g. tn.Attention(dim, 8)")
         if isinstance(residual, str) or not callable(residual):
-            raise type_error(
-                "residual", repr(residual), "PreNorm, PostNorm or ResPostNorm, the class"
-            )
+            allowed = "PreNorm, PostNorm or ResPostNorm, the class"
+            raise type_error("residual", repr(residual), allowed)
         last = Pointwise(dim, 4 * dim, dropout=dropout) if mlp is None else mlp
-        checked = [as_mixer(f"mixers[{i}]", m) for i, m in enumerate([*mixers, last])]
+        checked = [as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers)]
+        checked.append(as_mixer("mlp", last))
         super().__init__(*(residual(dim, m, dropout=dropout) for m in checked))
         self._dim = dim
 

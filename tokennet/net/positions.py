@@ -26,7 +26,7 @@ class LearnedPosition(Mixer):
     def __init__(self, num_tokens: int, dim: int):
         super().__init__()
         self.max_tokens = positive("num_tokens", num_tokens)
-        self.dim = positive("dim", dim)
+        self.dim = self.out_dim = positive("dim", dim)
         self.code = nn.Parameter(torch.empty(num_tokens, dim))
         nn.init.trunc_normal_(self.code, std=0.02)
 
@@ -50,7 +50,7 @@ class SinusoidalPosition(Mixer):
 
     def __init__(self, dim: int, *, base: float = 10_000.0):
         super().__init__()
-        self.dim = positive("dim", dim)
+        self.dim = self.out_dim = positive("dim", dim)
         if dim % 2:
             raise value_error("dim", dim, "an even number", "sines and cosines come in pairs")
         if base <= 1:
@@ -76,8 +76,8 @@ class RandomWalkPosition(Mixer):
     """x_i + W [P_ii, (P^2)_ii, ..., (P^K)_ii] with P = D^-1 A: chances that a walk returns to i.
 
     Dwivedi et al. 2022, "Graph neural networks with learnable structural and positional
-    representations" (equation 13). Goes along with any relabelling. The powers are computed once for
-    each structure, in float64: O(K N^3) for each sample.
+    representations" (equation 13). Goes along with any relabelling. The powers are computed once
+    for each structure, in float64: O(K N^3) for each sample.
     """
 
     claims = closure({Permutation(), Causality()})
@@ -85,7 +85,7 @@ class RandomWalkPosition(Mixer):
 
     def __init__(self, dim: int, *, steps: int = 8):
         super().__init__()
-        self.dim = positive("dim", dim)
+        self.dim = self.out_dim = positive("dim", dim)
         self.steps = positive("steps", steps)
         self.map = nn.Linear(steps, dim)
 
@@ -98,6 +98,9 @@ class RandomWalkPosition(Mixer):
 
     def _code(self, structure: Structure) -> Float[Tensor, "T K"]:
         matrix = adjacency(structure)
+        if not torch.compiler.is_compiling() and bool((matrix < 0).any()):
+            allowed = "none below 0, as they are read as chances"
+            raise value_error("edges.weight", f"{float(matrix.min()):g} somewhere", allowed)
         walk = matrix / matrix.sum(-1, keepdim=True).clamp_min(1e-12)
         power, found = walk, []
         for _ in range(self.steps):
@@ -108,7 +111,7 @@ class RandomWalkPosition(Mixer):
 
 
 class LaplacianPosition(Mixer):
-    """x_i + rho(rows of V phi_1(lambda) V^T, ..., V phi_J(lambda) V^T), of the normalised Laplacian.
+    """x_i + rho(rows of V phi_1(lambda) V^T, ..., V phi_J(lambda) V^T), normalised Laplacian.
 
     The stable code of Huang et al. 2024, "On the stability of expressive positional encodings for
     graphs" (equation 3): a function of the eigenspaces, so neither the signs nor the choice of
@@ -122,7 +125,7 @@ class LaplacianPosition(Mixer):
 
     def __init__(self, dim: int, *, num_frequencies: int = 8, hidden_dim: int = 32):
         super().__init__()
-        self.dim = positive("dim", dim)
+        self.dim = self.out_dim = positive("dim", dim)
         positive("num_frequencies", num_frequencies)
         positive("hidden_dim", hidden_dim)
         self.frequencies = nn.Sequential(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import positive
+from tokennet.checks import maker, positive
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers import Mixer
 from tokennet.ops import sample_mean
@@ -24,7 +24,9 @@ class _Readout(Mixer):
         super().__init__()
         self.dim = positive("dim", dim)
         self.out_dim = positive("out_dim", out_dim)
-        self.norm: nn.Module = nn.Identity() if norm is None else norm(dim)
+        self.norm: nn.Module = (
+            nn.Identity() if norm is None else maker("norm", norm, "nn.LayerNorm")(dim)
+        )
         self.map = nn.Linear(dim, out_dim)
 
 
@@ -40,7 +42,7 @@ class MeanReadout(_Readout):
 
 
 class ClassReadout(_Readout):
-    """W norm(x_0) + b of the first real token, which `ClassToken` has put there: `[*, D] -> [B, O]`.
+    """W norm(x_0) + b of the first real token, put there by `ClassToken`: `[*, D] -> [B, O]`.
 
     An empty sample is read as a token of zeros.
     """

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokennet.checks import positive, type_error, value_error
+from tokennet.checks import kind_of, positive, type_error, value_error
+from tokennet.mixers.base import check_place
 from tokennet.structure import Packed, Padded, Structure
 
 
@@ -29,6 +30,11 @@ def _structure_for(
 ) -> Structure:
     """The given structure, if tokens of this leading shape fit it; without one, a dense one."""
     if structure is not None:
+        if not isinstance(structure, Structure):
+            kind, hint = type(structure).__name__, "e.g. Structure.padded(mask.bool())"
+            raise type_error("structure", kind, "a Structure", hint)
+        if structure.device != device:
+            raise value_error("inputs.device", device, f"the structure's ({structure.device})")
         if structure.layout.shape != shape:
             raise value_error(
                 "structure", f"for tokens {list(structure.layout.shape)}", f"one for {list(shape)}"
@@ -40,6 +46,13 @@ def _structure_for(
             "pass Structure.packed(lengths), or inputs with a batch axis",
         )  # fmt: skip
     return Structure.dense(shape[0], shape[1], device=device)
+
+
+def _check_device(inputs: Tensor, module: nn.Module) -> None:
+    device = next(module.parameters()).device
+    if inputs.device != device:
+        allowed = f"{device} as the parameters of {type(module).__name__}"
+        raise value_error("inputs.device", inputs.device, allowed)
 
 
 class EmbeddingTokenizer(Tokenizer):
@@ -60,6 +73,9 @@ class EmbeddingTokenizer(Tokenizer):
         if not isinstance(inputs, Tensor) or inputs.dtype not in (torch.int64, torch.int32):
             kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
             raise type_error("inputs", kind, "whole numbers, torch.int64 or torch.int32")
+        if inputs.ndim not in (1, 2):
+            raise value_error("inputs.shape", tuple(inputs.shape), "[B, N] or [T]")
+        _check_device(inputs, self)
         structure = _structure_for(tuple(inputs.shape), inputs.device, structure)
         if inputs.device.type == "cpu" and inputs.numel() and not torch.compiler.is_compiling():
             low, high = (int(v) for v in torch.aminmax(inputs))
@@ -91,6 +107,7 @@ class FeatureTokenizer(Tokenizer):
             raise value_error(
                 "inputs.shape", tuple(inputs.shape), f"[B, N, {self.in_dim}] or [T, {self.in_dim}]"
             )
+        check_place("inputs", inputs, self)
         structure = _structure_for(tuple(inputs.shape[:-1]), inputs.device, structure)
         return self.map(inputs), structure
 
@@ -134,6 +151,7 @@ class PatchTokenizer(Tokenizer):
             )
         if inputs.ndim != 4 or inputs.shape[1] != self.channels:
             raise value_error("inputs.shape", tuple(inputs.shape), f"[B, {self.channels}, H, W]")
+        check_place("inputs", inputs, self)
         grid = self.grid(inputs.shape[2], inputs.shape[3])
         x = self.map(inputs).flatten(2).transpose(1, 2)
         structure = _structure_for(tuple(x.shape[:2]), inputs.device, structure)
@@ -150,7 +168,7 @@ class ClassToken(Tokenizer):
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()
         if not isinstance(tokenizer, Tokenizer):
-            raise type_error("tokenizer", type(tokenizer).__name__, "a Tokenizer")
+            raise type_error("tokenizer", kind_of(tokenizer), "a Tokenizer")
         self.tokenizer = tokenizer
         self.dim = tokenizer.dim
         self.token = nn.Parameter(torch.empty(self.dim))

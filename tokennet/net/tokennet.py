@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import type_error, value_error
+from tokennet.checks import kind_of, type_error, value_error
 from tokennet.laws import Law
 from tokennet.mixers import Mixer
-from tokennet.mixers.base import as_mixer, compose_claims, compose_max_tokens, compose_reads
+from tokennet.mixers.base import (
+    as_mixer,
+    check_chain,
+    compose_claims,
+    compose_max_tokens,
+    compose_reads,
+)
 from tokennet.net.tokenizers import Tokenizer
 from tokennet.structure import Structure, Tokens
 
@@ -24,22 +30,24 @@ class TokenNet(nn.Module):
     is passed where the inputs don't tell it: `net(ids, Structure.padded(mask))`,
     `net(*Tokens.from_pyg(data))`. Padding is set to zero once, after the tokenizer.
 
-    What the net promises of tokens (`claims`, `reads`, `max_tokens`) follows from mixers and readout.
+    What the net promises of tokens (`claims`, `reads`, `max_tokens`) follows from its parts.
     """
 
     def __init__(self, tokenizer: Tokenizer, mixers: Sequence[Mixer], readout: Mixer):
         super().__init__()
         if not isinstance(tokenizer, Tokenizer):
-            raise type_error("tokenizer", type(tokenizer).__name__, "a Tokenizer")
+            raise type_error("tokenizer", kind_of(tokenizer), "a Tokenizer")
         self.tokenizer = tokenizer
+        if not isinstance(mixers, Sequence | nn.ModuleList):
+            raise type_error("mixers", kind_of(mixers), "a list of mixers")
         self.mixers = nn.ModuleList(as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers))
         self.readout = as_mixer("readout", readout)
-        dim: int | None = tokenizer.dim
-        for i, mixer in enumerate(self.parts):
-            name = f"mixers[{i}]" if i < len(self.mixers) else "readout"
-            if mixer.dim is not None and dim is not None and mixer.dim != dim:
-                raise value_error(f"{name}.dim", mixer.dim, f"{dim}, the channels that reach it")
-            dim = mixer.width(dim)
+        named = [(f"mixers[{i}]", mixer) for i, mixer in enumerate(self.parts[:-1])]
+        for name, mixer in named:
+            if mixer.pooled:
+                allowed = "a mixer with a row for each token"
+                raise value_error(name, type(mixer).__name__, allowed, "readouts come last")
+        check_chain([*named, ("readout", self.readout)], tokenizer.dim)
 
     @property
     def parts(self) -> list[Mixer]:

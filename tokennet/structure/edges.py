@@ -44,10 +44,12 @@ class Edges:
                 kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
                 raise type_error(f"edges.{name}", kind, "a tensor of floating point numbers")
             if value.ndim != rank or value.shape[0] != index.shape[1]:
-                allowed = f"{rank} axes, the first of {index.shape[1]} edges"
-                raise value_error(f"edges.{name}", tuple(value.shape), allowed)
+                allowed = f"[{index.shape[1]}{', K' * (rank - 1)}], one for each edge"
+                raise value_error(f"edges.{name}.shape", tuple(value.shape), allowed)
             if value.device != index.device:
-                raise value_error(f"edges.{name}.device", value.device, f"{index.device}")
+                raise value_error(
+                    f"edges.{name}.device", value.device, f"{index.device} as the index"
+                )
 
     @property
     def num_edges(self) -> int:

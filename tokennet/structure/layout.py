@@ -205,9 +205,10 @@ class Packed:
         lengths: Tensor | list[int] | tuple[int, ...], *, device: torch.device | str | None = None
     ) -> "Packed":
         """The layout of samples of these lengths."""
-        if isinstance(lengths, (str, int, float)) or not hasattr(lengths, "__iter__"):
+        values = lengths.tolist() if hasattr(lengths, "tolist") else lengths
+        if isinstance(values, str) or not hasattr(values, "__iter__"):
             raise type_error("lengths", repr(lengths), "whole numbers, one for each sample")
-        values = lengths.tolist() if hasattr(lengths, "tolist") else list(lengths)
+        values = list(values)
         for b, n in enumerate(values):
             if isinstance(n, bool) or not hasattr(n, "__index__"):
                 raise type_error(f"lengths[{b}]", repr(n), "a whole number")
