@@ -123,6 +123,22 @@ def test_a_crash_is_a_verdict() -> None:
     assert "no packed tokens, please" in str(report)
 
 
+class CrashesOnEdges(tn.Mixer):
+    dim = 4
+    reads = frozenset({"edges"})
+
+    def forward(self, x: Tensor, structure: tn.Structure) -> Tensor:
+        if structure.edges is not None and not structure.edges.num_edges:
+            raise ZeroDivisionError("no edges")
+        return x
+
+
+def test_a_crash_while_asking_for_facts_is_a_verdict() -> None:
+    report = tn.verify(CrashesOnEdges(), domain=Domain(4, num_tokens=(3, 5), train=False))
+    assert report["facts"].status == "raised"
+    assert "ZeroDivisionError: no edges" in str(report)
+
+
 class Still(tn.Mixer):
     dim = 4
     claims = frozenset({tn.Permutation()})

@@ -256,6 +256,19 @@ class Tokens:
         packed = self.packed()
         return list(packed.x.split(packed.structure.lengths.tolist()))
 
+    def to_pyg(self) -> Any:
+        """A PyG `Batch`, one `Data` a sample, with `edge_weight` and `edge_attr` if any."""
+        from tokennet.structure.export import tokens_to_pyg
+
+        return tokens_to_pyg(self)
+
+    def to_networkx(self) -> list[Any]:
+        """One `networkx.MultiDiGraph` for each sample: features as the node attribute `x`, edges
+        with `weight` and `attr` where there are any."""
+        from tokennet.structure.export import tokens_to_networkx
+
+        return tokens_to_networkx(self)
+
     @cached_property
     def num_tokens(self) -> int:
         """Real tokens in all samples."""

@@ -55,8 +55,14 @@ def verify(
         torch.manual_seed(seed)
         limits = _domain(module, dim) if domain is None else domain
         search = _Search(module, limits, examples, seed)
-        used = used_facts(search.copy(Plan((1,))), limits, pooled=search.pooled)
-        verdicts = [check_form(search.copy, limits), *_laws(search), *_facts(search, used)]
+        verdicts = [check_form(search.copy, limits), *_laws(search)]
+        try:
+            used = used_facts(search.copy(Plan((1,))), limits, pooled=search.pooled)
+            verdicts += _facts(search, used)
+        except Exception as error:  # the laws above met it too, or this one must not hide them
+            used = frozenset()
+            note = f"{type(error).__name__}: {error}"
+            verdicts.append(Verdict("facts", "reads", "raised", note=note))
     seconds = time.perf_counter() - start
     return Report(describe(module), tuple(verdicts), "mixing" in used, seconds, seed, examples)
 
@@ -256,7 +262,7 @@ def _grids(module: Mixer | TokenNet, domain: Domain) -> tuple[int, ...]:
         try:
             with torch.no_grad():
                 call(copy, tokens)
-        except ValueError:
-            continue
+        except Exception:
+            continue  # a refusal of this grid; anything worse shows in the search
         accepted.append(axes)
     return tuple(accepted) or (2,)
