@@ -1,14 +1,14 @@
-"""From and to other libraries' data, and the same tokens laid out anew."""
+"""From and to padded tensors, lists, PyG and networkx."""
 
 import networkx as nx
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from samples import assert_rows, graph_of
 from torch import Tensor
 
 import tokennet as tn
-from tokennet.structure.transform import concatenate, pad_into, permute, rearrange, select
 
 
 def mask(*rows: str) -> Tensor:
@@ -19,51 +19,7 @@ def pairs(edges: tn.Edges) -> list[tuple[int, int]]:
     return [tuple(p) for p in edges.index.T.tolist()]
 
 
-def graph_of(tokens: tn.Tokens, sample: int) -> list[tuple]:
-    """The edges of a sample by features of their ends: what no relabelling may change."""
-    edges, flat = tokens.structure.edges, tokens.structure.layout.flat(tokens.x)
-    own = tokens.structure.layout.sample[edges.index[0]] == sample
-    found = []
-    for e in own.nonzero().squeeze(1).tolist():
-        source, target = (tuple(flat[int(r)].tolist()) for r in edges.index[:, e])
-        weight = None if edges.weight is None else float(edges.weight[e])
-        attr = None if edges.attr is None else tuple(edges.attr[e].tolist())
-        found.append((source, target, weight, attr))
-    return sorted(found, key=str)
-
-
-def some_tokens(lengths: list[int], *, memory: bool = True) -> tn.Tokens:
-    """Packed tokens with edges (weights and features) inside each sample, and memory."""
-    index, start = [], 0
-    for n in lengths:
-        if n:
-            index.append(torch.randint(start, start + n, (2, 2 * n)))
-        start += n
-    joined = torch.cat([torch.zeros(2, 0, dtype=torch.int64), *index], 1)
-    count = joined.shape[1]
-    edges = tn.Edges(joined, torch.rand(count), torch.randn(count, 2))
-    other = tn.Tokens.from_list(
-        [torch.randn(b + 1, 3) for b in range(len(lengths))] or [torch.zeros(0, 3)]
-    )
-    facts = {"memory": other} if memory and lengths else {}
-    return tn.Tokens(torch.randn(start, 2), tn.Structure.packed(lengths, edges=edges, **facts))
-
-
-def assert_same_samples(a: tn.Tokens, b: tn.Tokens) -> None:
-    assert all(map(torch.equal, a.to_list(), b.to_list()))
-    for s in range(a.structure.batch):
-        assert graph_of(a, s) == graph_of(b, s)
-    memory = a.structure.memory
-    if memory is not None:
-        assert_rows(memory.to_list(), b.structure.memory.to_list())
-
-
-def assert_rows(a: list[Tensor], b: list[Tensor]) -> None:
-    assert len(a) == len(b)
-    assert all(map(torch.equal, a, b))
-
-
-# -- padded tensors and lists -----------------------------------------------------------------------
+# -- padded tensors and lists ---------------------------------------------------------------------
 
 
 def test_padded_tensor_with_a_mask() -> None:
@@ -84,40 +40,6 @@ def test_lists() -> None:
     assert_rows(tokens.to_list(), samples)
     assert_rows(tokens.padded().to_list(), samples)
     assert tokens.structure.edges.num_edges == 1
-
-
-@given(lengths=st.lists(st.integers(0, 4), max_size=4), seed=st.integers(0, 3))
-def test_round_trips(lengths: list[int], seed: int) -> None:
-    torch.manual_seed(seed)
-    tokens = some_tokens(lengths)
-    assert tokens.packed() is tokens
-    padded = tokens.padded()
-    assert padded.padded() is padded
-    assert_same_samples(tokens, padded)
-    back = padded.packed()
-    assert torch.equal(back.x, tokens.x)
-    assert torch.equal(back.structure.edges.index, tokens.structure.edges.index)
-    assert_same_samples(tokens, back)
-
-
-def test_equal_lengths_become_dense() -> None:
-    tokens = some_tokens([3, 3])
-    assert tokens.padded().structure.layout.dense
-
-
-def test_padding_is_zero_and_leaves_no_trace() -> None:
-    x = torch.full((1, 3, 2), torch.nan)
-    x[0, 0] = 1
-    tokens = tn.Tokens(x, tn.Structure.padded(mask("x..")))
-    assert torch.equal(tokens.packed().x, torch.ones(1, 2))
-    wider = pad_into(tokens, mask(".x.."))
-    assert wider.x.tolist() == [[[0, 0], [1, 1], [0, 0], [0, 0]]]
-
-
-def test_a_grid_survives() -> None:
-    tokens = tn.Tokens(torch.randn(12, 2), tn.Structure.packed([6, 6], grid=(2, 3)))
-    assert tokens.padded().structure.grid == (2, 3)
-    assert tokens.padded().packed().structure.grid == (2, 3)
 
 
 # -- PyG ------------------------------------------------------------------------------------------
@@ -252,67 +174,3 @@ def test_networkx_adjacency(seed: int, n: int, directed: bool) -> None:
     graph = nx.gnp_random_graph(n, 0.4, seed=seed, directed=directed)
     matrix = tn.EdgeList().matrix(tn.Structure.from_networkx(graph))
     assert torch.equal(matrix.T, torch.from_numpy(nx.to_numpy_array(graph)).bool())
-
-
-# -- laid out anew --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("padded", [False, True])
-def test_permute(padded: bool) -> None:
-    tokens = some_tokens([3, 0, 2])
-    tokens = tokens.padded() if padded else tokens
-    real = tokens.structure.layout.valid.flatten().nonzero().squeeze(1)
-    order = torch.arange(tokens.structure.layout.rows)
-    order[real] = real[[2, 0, 1, 4, 3]]
-    new = permute(tokens, order)
-    flat = tokens.structure.layout.flat
-    assert torch.equal(flat(new.x), flat(tokens.x)[order])
-    for b in range(3):
-        assert graph_of(new, b) == graph_of(tokens, b)
-    back = permute(new, order.argsort())
-    assert torch.equal(back.x, tokens.x)
-    assert torch.equal(back.structure.edges.index, tokens.structure.edges.index)
-
-
-@pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("samples", [[0], [2, 0], [1], [], [2, 2, 0, 2], [1, 1]], ids=str)
-def test_select(samples: list[int], padded: bool) -> None:
-    tokens = some_tokens([3, 0, 2])
-    tokens = tokens.padded() if padded else tokens
-    new = select(tokens, samples)
-    assert new.structure.batch == len(samples)
-    assert_rows(new.to_list(), [tokens.to_list()[b] for b in samples])
-    memory = tokens.structure.memory.to_list()
-    assert_rows(new.structure.memory.to_list(), [memory[b] for b in samples])
-    for place, b in enumerate(samples):
-        assert graph_of(new, place) == graph_of(tokens, b)
-
-
-@pytest.mark.parametrize("padded", [False, True])
-def test_concatenate(padded: bool) -> None:
-    a, b = some_tokens([3, 0, 2]), some_tokens([1, 3])
-    parts = [a.padded(), b.padded()] if padded else [a, b]
-    new = concatenate(parts)
-    assert_rows(new.to_list(), [*a.to_list(), *b.to_list()])
-    for s in range(5):
-        assert graph_of(new, s) == graph_of(*((a, s) if s < 3 else (b, s - 3)))
-    again = select(new, [0, 1, 2])
-    assert_rows(again.structure.memory.to_list(), a.structure.memory.to_list())
-
-
-def test_rearrange_drops_edges_that_lose_an_end() -> None:
-    edges = tn.Edges(torch.tensor([[0, 1, 2], [1, 2, 0]]), torch.tensor([1.0, 2.0, 3.0]))
-    tokens = tn.Tokens(torch.randn(3, 1), tn.Structure.packed([3], edges=edges))
-    new = rearrange(tokens, tn.Packed.of([2]), torch.tensor([2, 0]))
-    assert pairs(new.structure.edges) == [(0, 1)]
-    assert new.structure.edges.weight.tolist() == [3]
-
-
-def test_gradients_pass() -> None:
-    x = torch.randn(5, 2, dtype=torch.float64, requires_grad=True)
-    structure = tn.Structure.packed([3, 0, 2])
-
-    def f(x: Tensor) -> Tensor:
-        return select(tn.Tokens(x, structure).padded(), [2, 0]).packed().x
-
-    assert torch.autograd.gradcheck(f, (x,))
