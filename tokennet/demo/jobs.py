@@ -7,22 +7,23 @@ import torch
 import torch.nn.functional as F
 
 import tokennet as tn
-from tokennet.demo.broken import MaxOfAll
+from tokennet.demo.broken import MaxOfAll, MaxOfSample
 from tokennet.demo.data import GRAPHS, Images, digits, shuffle_patches
 from tokennet.demo.nets import GRAPH_MIXERS, IMAGE_MIXERS, PATCHES, graph_net, image_net
-from tokennet.demo.results import Certificate, Run, Variant
+from tokennet.demo.results import Certificate, Example, Run, Variant
 
 
 @dataclass(frozen=True)
 class Effort:
     """How much is done: epochs, images to fit, inputs tried for each law."""
 
-    image_epochs: int = 20
-    graph_epochs: int = 80
+    image_epochs: int = 16
+    graph_epochs: int = 50
     images: int = 1200
-    examples: int = 40
+    examples: int = 30
 
 
+EXAMPLES = {"MaxOfAll": MaxOfAll, "MaxOfSample": MaxOfSample}
 QUICK = Effort(image_epochs=1, graph_epochs=5, images=192, examples=8)
 
 
@@ -58,7 +59,7 @@ def train(variant: Variant, seed: int, effort: Effort) -> Run:
 def _fit_images(net: tn.TokenNet, data: Images, effort: Effort, batch: int = 64) -> None:
     images, labels = data.fit[: effort.images], data.fit_labels[: effort.images]
     steps = effort.image_epochs * (len(images) // batch)
-    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=steps)
     net.train()
     for _ in range(effort.image_epochs):
@@ -108,6 +109,7 @@ def certify(variant: Variant, effort: Effort) -> Certificate:
         variant,
         parameters=sum(p.numel() for p in net.parameters()),
         claims=tuple(sorted(law.name for law in net.claims)),
+        implied=tuple(sorted({kind.__name__ for law in net.claims for kind in law.implied})),
         reads=tuple(sorted(net.reads)),
         ok=report.ok,
         role=found.role,
@@ -119,6 +121,7 @@ def certify(variant: Variant, effort: Effort) -> Certificate:
     )
 
 
-def expose(effort: Effort) -> str:
-    """The report on the operator with the planted defect."""
-    return str(tn.verify(MaxOfAll(), dim=4, examples=effort.examples))
+def example(name: str, effort: Effort) -> Example:
+    """The report on an operator that the page shows with its code."""
+    report = tn.verify(EXAMPLES[name](), dim=4, examples=effort.examples)
+    return Example(name, report.ok, report.broken, str(report))

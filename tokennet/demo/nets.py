@@ -25,12 +25,12 @@ IMAGE_MIXERS: dict[str, Callable[[int], tn.Mixer]] = {
 
 
 def graph_net(mixer: Callable[[int], tn.Mixer], in_dim: int, classes: int) -> tn.TokenNet:
-    """Two mixers of 16 channels with a ReLU between them, as in the GCN and GAT papers."""
+    """Two mixers of 16 channels with a ReLU between them, much as in the GCN and GAT papers."""
     dim = 16
     return tn.TokenNet(
         tn.FeatureTokenizer(in_dim, dim),
         [
-            tn.TokenWise(nn.Dropout(0.5)),
+            tn.TokenWise(nn.LayerNorm(dim), nn.Dropout(0.5)),
             mixer(dim),
             tn.TokenWise(nn.ReLU(), nn.Dropout(0.5)),
             mixer(dim),
@@ -41,7 +41,7 @@ def graph_net(mixer: Callable[[int], tn.Mixer], in_dim: int, classes: int) -> tn
 
 GRAPH_MIXERS: dict[str, Callable[[int], tn.Mixer]] = {
     "GCN": lambda dim: tn.GraphConvolution(dim),
-    "GAT": lambda dim: tn.GraphAttention(dim, 2),
-    "sparse attention": lambda dim: tn.Attention(dim, 2, tn.EdgeList(self_loops=True)),
-    "full attention": lambda dim: tn.Attention(dim, 2),
+    "GAT": lambda dim: tn.GraphAttention(dim, 1),
+    "sparse attention": lambda dim: tn.Attention(dim, 1, tn.EdgeList(self_loops=True)),
+    "full attention": lambda dim: tn.Attention(dim, 1),
 }

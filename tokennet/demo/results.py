@@ -1,5 +1,6 @@
 """What the demo measured: runs, certificates, and rows that put both together."""
 
+import math
 import statistics
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -36,6 +37,7 @@ class Certificate:
     variant: Variant
     parameters: int
     claims: tuple[str, ...]
+    implied: tuple[str, ...]
     reads: tuple[str, ...]
     ok: bool
     role: str
@@ -44,6 +46,26 @@ class Certificate:
     cases: int
     report: str
     seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the variant; JSON knows no infinity, so an error that is infinite is None."""
+        found = {k: v for k, v in asdict(self).items() if k != "variant"}
+        return {**found, "error": self.error if math.isfinite(self.error) else None}
+
+    @property
+    def strongest(self) -> tuple[str, ...]:
+        """The claims that don't follow from another one."""
+        return tuple(c for c in self.claims if c not in self.implied)
+
+
+@dataclass(frozen=True, order=True)
+class Example:
+    """What `tn.verify` found for an operator that the page shows with its code."""
+
+    name: str
+    ok: bool
+    broken: tuple[str, ...]
+    report: str
 
 
 @dataclass(frozen=True)
@@ -81,17 +103,17 @@ class Row:
             "n": len(self.runs),
             "shuffled_mean": self.shuffled,
             "accuracies": self.accuracies,
-            "verify": {k: v for k, v in asdict(self.certificate).items() if k != "variant"},
+            "verify": self.certificate.as_dict(),
         }
 
 
 @dataclass(frozen=True)
 class Results:
-    """All that the page and the figure show. `exposed` is the report on the planted defect."""
+    """All that the page and the figure show."""
 
     image_rows: tuple[Row, ...]
     graph_rows: tuple[Row, ...]
-    exposed: str
+    examples: tuple[Example, ...]
     versions: dict[str, str]
     quick: bool
     seconds: float
@@ -115,6 +137,7 @@ class Results:
             "seconds": self.seconds,
             "versions": self.versions,
             "nets": [row.as_dict() for row in self.rows],
+            "examples": [asdict(e) for e in self.examples],
         }
 
 
