@@ -14,7 +14,7 @@ import torch
 import tokennet as tn
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from operators import DIM, OPERATORS  # noqa: E402
+from operators import DIM, OPERATORS
 
 LIMIT = 3.0  # seconds of one core
 
@@ -29,9 +29,11 @@ def main() -> None:
         start = time.process_time()
         report = tn.verify(operator.make(), dim=DIM)
         seconds.append(time.process_time() - start)
-        print(f"| {operator.name} | {seconds[-1]:.2f} | {'held' if report.ok else 'BROKEN'} |", flush=True)
+        found = "held" if report.ok else "BROKEN"
+        print(f"| {operator.name} | {seconds[-1]:.2f} | {found} |", flush=True)
     over = sum(s > LIMIT for s in seconds)
-    print(f"\nmedian {statistics.median(seconds):.2f} s, most {max(seconds):.2f} s, over {LIMIT} s: {over}")
+    middle, most = statistics.median(seconds), max(seconds)
+    print(f"\nmedian {middle:.2f} s, most {most:.2f} s, over {LIMIT} s: {over}")
 
 
 if __name__ == "__main__":

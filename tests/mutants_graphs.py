@@ -67,7 +67,7 @@ def _(m, x, s, bug):
 @planted("NaN for a token without edges", "BatchIndependence", "PaddingBlindness", reads=("edges",))
 def _(m, x, s, bug):
     layout = s.layout
-    source, target = _edges(s)
+    _, target = _edges(s)
     count = torch.bincount(target, minlength=layout.rows).to(x.dtype)[:, None]
     total = layout.flat(edge_sum(m, x, s))
     return layout.unflat(total / (count if bug else count.clamp_min(1)))

@@ -98,7 +98,7 @@ def _(m, x, s, bug):
 
 @planted("wrong only on ties", "Permutation")
 def _(m, x, s, bug):
-    q, k, v = heads(m, x, s)
+    q, _, _ = heads(m, x, s)
     first = q[..., 0].masked_fill(~mask_of(s), torch.inf)
     before = first[:, None, :] < first[:, :, None]
     if bug:  # equal tokens are ranked by where they stand

@@ -112,6 +112,7 @@ def test_public_names() -> None:
     names = tokennet.__all__
     assert names == sorted(names, key=lambda n: (n.startswith("_"), n))
     assert len(set(names)) == len(names)
+    assert set(names) == {*tokennet.api.__all__, "__version__"}
     for name in names:
         assert hasattr(tokennet, name)
         assert name.startswith("__") or getattr(tokennet, name).__doc__

@@ -21,7 +21,7 @@ each = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 
 @each
 def test_code_runs(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The blocks of a page run one after the other; a comment behind `print(...)` is what it prints."""
+    """Blocks of a page run in turn; a comment behind `print(...)` is what it prints."""
     space: dict[str, object] = {"__name__": "docs"}
     for block in BLOCK.findall(page.read_text()):
         exec(compile(block, page.name, "exec"), space)
@@ -61,10 +61,9 @@ def test_reference_is_up_to_date() -> None:
 
 
 def test_readme_counts_the_planted_bugs() -> None:
-    from mutants import PLANTED
-
     import mutants_graphs
     import mutants_tokens
+    from mutants import PLANTED
 
     assert mutants_graphs
     assert mutants_tokens

@@ -1,4 +1,4 @@
-"""The tester is tested: every planted bug is caught, by the right law; every correct twin passes."""
+"""The tester is tested: every planted bug is caught, by the right law; every twin passes."""
 
 import mutants_graphs
 import mutants_tokens

@@ -106,8 +106,9 @@ def test_mixing_weights_are_what_the_output_uses() -> None:
     index = torch.tensor([[0, 1, 2, 0, 3], [1, 0, 1, 1, 3]])
     structure = tn.Structure.packed([4, 2], edges=index)
     x = torch.randn(6, 8, dtype=torch.float64)
-    for mixer in (tn.Attention(8, 2), tn.LinearAttention(8, 2), tn.LinearAttention(8, 2, tn.Causal()),
-                  tn.Attention(8, 2, tn.EdgeList()), tn.Pooling(), tn.Pooling(tn.EdgeList())):  # fmt: skip
+    attention = (tn.Attention(8, 2), tn.Attention(8, 2, tn.EdgeList()))
+    linear = (tn.LinearAttention(8, 2), tn.LinearAttention(8, 2, tn.Causal()))
+    for mixer in (*attention, *linear, tn.Pooling(), tn.Pooling(tn.EdgeList())):
         mixer = mixer.double()
         weights = mixer.weights(x, structure)
         values = getattr(mixer, "value", nn.Identity())(x)

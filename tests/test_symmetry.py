@@ -108,7 +108,7 @@ def test_groups_of_operators(name: str, make, size: int) -> None:
 
 
 def test_a_transformer_is_the_graph_network_on_the_complete_graph() -> None:
-    """The same weights, forward and gradient, over Full() and over all edges; and not over fewer."""
+    """The same weights, forward and gradient, over Full() and all edges; not over fewer."""
     torch.manual_seed(0)
     full, sparse = (
         tn.Block(DIM, tn.Attention(DIM, 2, t)).double() for t in (tn.Full(), tn.EdgeList())

@@ -69,14 +69,14 @@ __all__ = [
     "Topology",
     "Verdict",
     "Window",
+    "__version__",
     "backend",
     "verify",
-    "__version__",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads the public names, and torch with them, on first use: `tokennet --help` needs neither."""
+    """Loads the public names, and torch, on first use: `tokennet --help` needs neither."""
     if name not in __all__:
         raise AttributeError(f"module 'tokennet' has no attribute {name!r}")
     api = importlib.import_module("tokennet.api")

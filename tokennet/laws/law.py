@@ -22,8 +22,8 @@ class Case:
     """A changed input, and what has to stay: output rows `rows` equal the new rows `image`.
 
     Rows are of the flat view. `samples` and `sample_image` say the same of pooled outputs, None
-    where the law says nothing of them. Of the real rows only `sources` (new: `source_image`) may have
-    a gradient; with `padding` no row of padding may have one either.
+    where the law says nothing of them. Of the real rows only `sources` (new: `source_image`) may
+    have a gradient; with `padding` no row of padding may have one either.
     """
 
     tokens: Tokens

@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from tokennet.checks import value_error
 from tokennet.laws import Case
 from tokennet.structure import Tokens
 from tokennet.verify.noise import noise
@@ -18,7 +19,7 @@ REFUTED, UNDECIDED = 64.0, 10.0  # times the noise floor
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one case showed: `error` and its noise `floor` in the part `what` that stands out most."""
+    """What one case showed: `error` and noise `floor` in the part `what` that stands out most."""
 
     refuted: bool
     undecided: bool
@@ -55,10 +56,9 @@ def flat_output(module: nn.Module, tokens: Tokens, pooled: bool) -> Tensor:
     if pooled:
         return y
     if y.shape[:-1] != tokens.x.shape[:-1]:
-        raise ValueError(
-            f"output shape is {tuple(y.shape)}, expected {(*tokens.x.shape[:-1], '...')}: a row for "
-            "each token; a readout sets pooled = True"
-        )
+        rows = ", ".join(str(n) for n in tokens.x.shape[:-1])
+        hint = "a row for each token; a readout sets pooled = True"
+        raise value_error("output.shape", tuple(y.shape), f"[{rows}, ...]", hint)
     return tokens.structure.layout.flat(y)
 
 
@@ -182,7 +182,7 @@ def _cotangent(like: Tensor, count: int) -> Tensor:
 
 
 def _bites(module: nn.Module, tokens: Tokens, case: Case, everything: Tensor, pooled: bool) -> bool:
-    """Whether the case could have failed: the input differs, and the output answers to the input."""
+    """Whether the case could have failed: the input differs, and the output answers to it."""
     if not everything.numel() or not tokens.x.numel():
         return False
     layout = tokens.structure.layout

@@ -14,7 +14,9 @@ from tokennet.verify.strategies import Domain, Plan, build, without_edges
 MATTERS = 1e-6  # relative change of the output; rounding is far below in float64
 
 
-def _moved(module: nn.Module, one: Tokens, two: Tokens, pooled: bool, rows: Tensor | None = None) -> bool:
+def _moved(
+    module: nn.Module, one: Tokens, two: Tokens, pooled: bool, rows: Tensor | None = None
+) -> bool:
     a, b = flat_output_no_grad(module, one, pooled), flat_output_no_grad(module, two, pooled)
     keep = slice(None) if pooled else one.structure.layout.valid.flatten()
     a, b = (a[rows], b[rows]) if rows is not None else (a[keep], b[keep])

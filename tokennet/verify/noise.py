@@ -1,7 +1,7 @@
 """How large rounding makes a difference: measured, by rounding differently.
 
 Monte-Carlo arithmetic (Parker 1997): every floating point result is multiplied by 1 + eps sin(k v).
-The disturbance follows the conditioning of what is computed, and equal values stay equal, so ties are
+The disturbance follows the conditioning of what is computed; equal values stay equal, so ties are
 not broken.
 """
 
@@ -59,7 +59,7 @@ def noise(
     measure: Callable[[], list[Tensor]],
     differences: Callable[[list[Tensor], list[Tensor]], list[float]],
 ) -> list[float]:
-    """How far each part of the measurement `plain` moves by rounding alone: the most of three tries.
+    """How far each part of the measurement `plain` moves by rounding: the most of three tries.
 
     A gradient that is exactly zero stays so, however one rounds: its noise is zero.
     """

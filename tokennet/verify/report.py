@@ -30,7 +30,7 @@ class Witness:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.change}; {self.plan}; seen in the {self.what}"
+        return f"{self.change}\n              seen in the {self.what}; {self.plan}"
 
 
 @dataclass(frozen=True)
@@ -104,14 +104,14 @@ class Report:
         verdict = "all promises held" if self.ok else f"NOT as promised: {', '.join(self.broken)}"
         lines = [
             f"verify {self.module}: {verdict}",
-            f"  {'':9} {'law':19} {'found':10} {'error':>9} {'noise':>9} {'cases':>6} {'biting':>6}",
+            f"  {'':9} {'law':19} {'found':10} {'error':>9} {'noise':>9}  cases biting",
         ]
         for v in self.verdicts:
             mark = " " if v.ok else "!"
             error = f"{v.error:9.1e} {v.floor:9.1e}" if v.cases else " " * 19
-            lines.append(
-                f"{mark} {v.role:9} {v.law:19} {v.status:10} {error} {v.cases:6} {v.bites:6}".rstrip()
-            )
+            counts = f"{v.cases:6} {v.bites:6}" if v.cases else ""
+            line = f"{mark} {v.role:9} {v.law:19} {v.status:10} {error} {counts}"
+            lines.append(line.rstrip())
             if not v.ok and v.note:
                 lines.append(f"            {v.note}")
             if not v.ok and v.witness is not None:

@@ -79,7 +79,8 @@ class Plan:
     change: int = 0
 
     def __str__(self) -> str:
-        words = [f"lengths {self.lengths}", self.layout, f"{self.values} values"]
+        words = [f"lengths {self.lengths}", self.layout]
+        words += [f"{self.values} values"] if self.values != "normal" else []
         words += [f"grid {self.grid}"] if self.grid else []
         words += [f"{self.graph} edges"] if self.graph else []
         words += [f"memory {self.memory}"] if self.memory else []

@@ -29,12 +29,12 @@ def verify(
     examples: int = 40,
     seed: int = 0,
 ) -> Report:
-    """Holds a mixer, a readout or a net to the contract and to its claims, and looks for what breaks.
+    """Holds a mixer, a readout or a net to the contract and to its claims; looks for what breaks.
 
-    Works on copies in float64 and float32 with random weights and without dropout, in train and eval
-    mode. Inputs are searched with hypothesis: sizes, layouts, padding, ties, graphs, strides; what
-    breaks is shrunk to the smallest witness. Laws that are not claimed are measured. A law that no
-    case could have broken counts as untested, and that as a failure.
+    Works on copies in float64 and float32 with random weights and without dropout, in train and
+    eval mode. Inputs are searched with hypothesis: sizes, layouts, padding, ties, graphs, strides;
+    what breaks is shrunk to the smallest witness. Laws that are not claimed are measured. A law
+    that no case could have broken counts as untested, and that as a failure.
 
     Args:
         dim: channels, for a module that takes any.
