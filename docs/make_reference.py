@@ -27,8 +27,8 @@ GROUPS = {
         "ClassToken", "MeanReadout", "ClassReadout", "TokenReadout",
     ],
     "Laws": [
-        "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation", "CyclicShift",
-        "GridShift", "Causality", "MemoryPermutation", "Locality",
+        "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
+        "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",
     ],
     "Verification": ["verify", "Domain", "Report", "Verdict", "LawBrokenError"],
     "Implementation": ["backend"],
@@ -77,9 +77,8 @@ def methods(value: type) -> list[str]:
             continue
         text = inspect.getdoc(call)
         if text:
-            lines.append(
-                f"- `{name}{signature(call)}`: {text.split(chr(10) + chr(10))[0].replace(chr(10), ' ')}"
-            )
+            first = " ".join(text.split("\n\n")[0].splitlines())
+            lines.append(f"- `{name}{signature(call)}`: {first}")
     return lines
 
 
@@ -87,8 +86,9 @@ def page() -> str:
     """The whole page."""
     lines = [
         "# Reference", "",
-        "Written by `docs/make_reference.py` from the docstrings. Shapes: B samples, N tokens of the longest",
-        "sample, T rows of all samples together, D channels; `[*, D]` is `[B, N, D]` or `[T, D]`.", "",
+        "Written by `docs/make_reference.py` from the docstrings. Shapes: B samples, N tokens of",
+        "the longest sample, T rows of all samples together, D channels; `[*, D]` is `[B, N, D]`",
+        "or `[T, D]`.", "",
     ]  # fmt: skip
     for title, names in GROUPS.items():
         lines += [f"## {title}", ""]

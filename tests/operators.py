@@ -150,7 +150,7 @@ def edge_dim(mixer: tn.Mixer) -> int | None:
 
 
 def ragged_tokens(mixer: tn.Mixer, dtype: torch.dtype, *, packed: bool = True) -> tn.Tokens:
-    """A batch with everything: ragged, isolated tokens, a repeated edge, a self-loop, an empty sample."""
+    """A ragged batch: isolated tokens, a repeated edge, a self-loop, an empty sample."""
     lengths = [7, 0, 1, 5] if "grid" not in mixer.reads else [6, 6]
     total = sum(lengths)
     index = torch.tensor([[0, 1, 2, 3, 3, 4, 2, 8, 9, 10], [1, 0, 1, 4, 4, 3, 2, 9, 8, 9]])
