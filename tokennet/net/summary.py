@@ -188,12 +188,12 @@ def _fields(
         x = sample.random(dim)
         own = sample.influence(part(x, sample.structure), x, pooled=part.pooled)
         through = part(through, sample.structure)
-        hears_itself = not part.pooled and all(
-            m[p] for m, p in zip(own, sample.probes, strict=True)
-        )
-        if not reached or not hears_itself or not all(torch.equal(m, sample.real) for m in reached):
+        full = not part.pooled and any(
+            torch.equal(before, sample.real) and now[p]
+            for before, now, p in zip(reached, own, sample.probes, strict=False)
+        )  # all tokens reached this probe before, and do through itself now
+        if not full:
             reached = sample.influence(through, start, pooled=part.pooled)
-        # else every token reached the probes before, and does through themselves now
         found.append((max(int(m.sum()) for m in own), max(int(m.sum()) for m in reached)))
     return found
 
