@@ -128,7 +128,7 @@ def _errors(axes: "Axes", results: Results, colours: Palette, shift: float) -> N
     # Where nothing else is: nets that claim nothing are far to the right.
     place = sorted({_height(results, r) for r in results.image_rows if r.certificate.error > 1e-3})
     middle = place[len(place) // 2] + shift if place else 0.5
-    style = {"va": "center_baseline", "size": 9, "color": colours.quiet}
+    style: dict[str, Any] = {"va": "center_baseline", "size": 9, "color": colours.quiet}
     axes.text(ROUNDING * 2.5, middle, "float64 rounding", ha="left", **style)
     for row in results.image_rows:
         found = row.certificate
@@ -167,7 +167,7 @@ def _names(axes: "Axes", results: Results, colours: Palette, *, narrow: bool) ->
                 color=colours.ink, zorder=6, bbox=box,
             )  # fmt: skip
             continue
-        style = {"transform": frame, "ha": "right"}
+        style: dict[str, Any] = {"transform": frame, "ha": "right"}
         axes.text(
             -0.045, y + 0.02, name, va="bottom", size=11.5, weight="bold", color=colours.ink,
             **style,
@@ -176,7 +176,11 @@ def _names(axes: "Axes", results: Results, colours: Palette, *, narrow: bool) ->
 
 
 def _title(axes: "Axes", title: str, under: str, colours: Palette) -> None:
-    style = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "bottom"}
+    style: dict[str, Any] = {
+        "xycoords": "axes fraction",
+        "textcoords": "offset points",
+        "va": "bottom",
+    }
     axes.annotate(title, (0, 1), (0, 19), size=11.5, weight="bold", color=colours.ink, **style)
     axes.annotate(under, (0, 1), (0, 4), size=9.5, color=colours.quiet, **style)
 

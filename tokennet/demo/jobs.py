@@ -17,7 +17,7 @@ from tokennet.demo.results import Certificate, Example, Run, Variant
 class Effort:
     """How much is done: epochs, images to fit, inputs tried for each law."""
 
-    image_epochs: int = 16
+    image_epochs: int = 18
     graph_epochs: int = 50
     images: int = 1200
     examples: int = 30

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from tokennet.demo.figure import draw
 from tokennet.demo.page import render
-from tokennet.demo.results import Results, Row, percent
+from tokennet.demo.results import Results, Row, finding, percent
 
 
 def write_all(results: Results, out: Path) -> dict[str, Path]:
@@ -76,8 +76,6 @@ def _cells(row: Row, images: bool) -> list[str]:
         percent(row),
         f"{found.parameters:,}",
         ", ".join(found.strongest) or "none",
-        f"{found.status} {found.error:.1f}"
-        if found.error > 0.1
-        else f"{found.status} {found.error:.0e}",
+        finding(found),
         "[green]held[/]" if found.ok else "[red]BROKEN[/]",
     ]

@@ -105,7 +105,9 @@ def _exact(results: Results) -> dict[str, str]:
 def _shuffled(results: Results) -> dict[str, str]:
     claimed = [r for r in results.image_rows if r.certificate.role == "claim"]
     others = [r for r in results.image_rows if r.certificate.role != "claim"]
-    same = ", ".join(f"{r.variant.operator} {r.mean:.1f} → {r.shuffled:.1f} %" for r in claimed)
+    same = ", ".join(
+        f"{r.variant.operator} {r.mean:.1f}\u00a0→\u00a0{r.shuffled:.1f}\u00a0%" for r in claimed
+    )
     fell = [r.shuffled or 0.0 for r in others]
     return {
         "title": "The law shows in the data",

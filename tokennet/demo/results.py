@@ -147,6 +147,12 @@ def percent(row: Row) -> str:
     return f"{row.mean:.1f}{spread}"
 
 
+def finding(found: Certificate) -> str:
+    """What came of `Permutation`, in a few letters: "held 2e-15", "broken 1.9"."""
+    error = f"{found.error:.1f}" if found.error > 0.1 else f"{found.error:.0e}"
+    return f"{found.status} {error}"
+
+
 def power(value: float) -> tuple[str, int]:
     """A number as digits and a power of ten: 2.1e-15 is ("2.1", -15)."""
     digits, exponent = f"{value:.1e}".split("e")

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from tokennet.demo.results import Certificate, Example, Results, Row, Run, Variant
+from tokennet.demo.results import Certificate, Example, Results, Row, Run, Variant, finding
 
 EXTRAS = {"sklearn": "scikit-learn", "matplotlib": "matplotlib", "jinja2": "jinja2"}
 WORKERS = 2
@@ -117,15 +117,14 @@ def _news(found: list[Any], counts: dict[Variant, int]) -> str:
     last = found[-1]
     if isinstance(last, Certificate):
         verdict = "[green]held[/]  " if last.ok else "[red]BROKEN[/]"
-        law = f"Permutation {last.status} {last.error:.0e}"
-        return f"verified {last.variant!s:33} {verdict} {law}"
+        return f"verified {last.variant!s:35} {verdict} Permutation {finding(last)}"
     if not isinstance(last, Run):
         return ""
     runs = [f for f in found if isinstance(f, Run) and f.variant == last.variant]
     if len(runs) < counts[last.variant]:
         return ""
     mean = sum(r.accuracy for r in runs) / len(runs)
-    return f"trained  {last.variant!s:33} {mean:5.1f} % (n = {len(runs)})"
+    return f"trained  {last.variant!s:35} {mean:5.1f} % (n = {len(runs)})"
 
 
 def _row(variant: Variant, found: list[Any]) -> Row:
