@@ -91,6 +91,15 @@ def test_the_memo_computes_once() -> None:
     assert other.sorted_edges.num_edges == 2
 
 
+def test_the_memo_keeps_nothing_that_is_being_learned() -> None:
+    weight = torch.ones(7, requires_grad=True)
+    edges = SortedEdges.of(tn.Edges(INDEX, weight), 4)
+    calls = []
+    for _ in range(2):
+        edges.remember("name", lambda: calls.append(1))
+    assert len(calls) == 2
+
+
 def test_inference_first_then_training() -> None:
     structure = tn.Structure.packed([4], edges=some_edges())
     mixer = tn.Sequential(tn.GraphConvolution(3), tn.RandomWalkPosition(3), tn.GraphAttention(3, 1))
