@@ -62,9 +62,8 @@ def print_table(results: Results, console: Console) -> None:
             table.add_column(name, no_wrap=True)
         for row in rows:
             table.add_row(*_cells(row, images))
-        console.print()
         console.print(table)
-    console.print()
+        console.print()
 
 
 def _cells(row: Row, images: bool) -> list[str]:
