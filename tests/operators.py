@@ -138,7 +138,7 @@ OPERATORS = [
     Operator("random-walk position", lambda: tn.RandomWalkPosition(DIM, steps=3), mixes=False),
     Operator("Laplacian position", lambda: tn.LaplacianPosition(DIM), mixes=False),
     Operator("mean readout", lambda: tn.MeanReadout(DIM, 3)),
-    Operator("class readout", lambda: tn.ClassReadout(DIM, 3), (PERM, SHIFT)),
+    Operator("class readout", lambda: tn.ClassReadout(DIM, 3), (PERM, SHIFT), mixes=False),
     Operator("token readout", lambda: tn.TokenReadout(DIM, 3), mixes=False),
 ]
 

@@ -110,7 +110,7 @@ def test_import_costs_torch_and_nothing_heavier() -> None:
 def test_public_names() -> None:
     """`__all__` is written by hand, sorted, and complete."""
     names = tokennet.__all__
-    assert names == sorted(names, key=lambda n: (n.startswith("_"), n))
+    assert names == sorted(names)
     assert len(set(names)) == len(names)
     assert set(names) == {*tokennet.api.__all__, "__version__"}
     for name in names:

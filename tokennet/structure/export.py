@@ -25,14 +25,13 @@ def tokens_to_pyg(tokens: Tokens) -> Any:
 
     found = []
     for x, edges in _samples(tokens):
-        facts = {"edge_index": None, "edge_weight": None, "edge_attr": None}
+        data = Data(x=x)
         if edges is not None:
-            facts = {
-                "edge_index": edges.index,
-                "edge_weight": edges.weight,
-                "edge_attr": edges.attr,
-            }
-        found.append(Data(x=x, **{k: v for k, v in facts.items() if v is not None}))
+            facts = {"edge_index": edges.index, "edge_weight": edges.weight}
+            for name, value in {**facts, "edge_attr": edges.attr}.items():
+                if value is not None:
+                    data[name] = value
+        found.append(data)
     return Batch.from_data_list(found)
 
 

@@ -56,14 +56,14 @@ def _position_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
 
 
 def _mixes(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
-    """Whether another token's output moves when one token does."""
+    """Whether another token's output moves when one token does; a readout's, when all but one do."""
     layout = tokens.structure.layout
     flat = layout.flat(tokens.x).clone()
-    middle = len(flat) // 2
-    flat[middle] += torch.cos(torch.arange(flat.shape[1], dtype=flat.dtype)) + 1
-    others = torch.arange(len(flat)) != middle
+    places = torch.arange(len(flat))
+    moved = places > 0 if pooled else places == len(flat) // 2
+    flat[moved] += torch.cos(torch.arange(flat.shape[1], dtype=flat.dtype)) + 1
     new = Tokens(layout.unflat(flat), tokens.structure)
-    return _moved(module, tokens, new, pooled, None if pooled else others)
+    return _moved(module, tokens, new, pooled, None if pooled else ~moved)
 
 
 _QUESTIONS: dict[str, Callable[[nn.Module, Tokens, bool], bool]] = {
