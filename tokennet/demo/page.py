@@ -67,7 +67,13 @@ def bars(results: Results) -> dict[str, float]:
 
 def what_you_see(results: Results) -> list[dict[str, Any]]:
     """The findings in words; every number in them is computed from the results."""
-    return [_codes(results), _exact(results), _shuffled(results), _graph(results)]
+    claimed = [
+        r
+        for r in results.image_rows
+        if (r.certificate.role, r.certificate.status) == ("claim", "held")
+    ]
+    laws = [_exact(results, claimed), _shuffled(results, claimed)] if claimed else []
+    return [_codes(results), *laws, _graph(results)]
 
 
 def _codes(results: Results) -> dict[str, str]:
@@ -85,8 +91,7 @@ def _codes(results: Results) -> dict[str, str]:
     }
 
 
-def _exact(results: Results) -> dict[str, str]:
-    claimed = [r for r in results.image_rows if r.certificate.role == "claim"]
+def _exact(results: Results, claimed: list[Row]) -> dict[str, str]:
     errors = " and ".join(
         f"{scientific(r.certificate.error)} ({r.variant.operator})" for r in claimed
     )
@@ -102,9 +107,8 @@ def _exact(results: Results) -> dict[str, str]:
     }
 
 
-def _shuffled(results: Results) -> dict[str, str]:
-    claimed = [r for r in results.image_rows if r.certificate.role == "claim"]
-    others = [r for r in results.image_rows if r.certificate.role != "claim"]
+def _shuffled(results: Results, claimed: list[Row]) -> dict[str, str]:
+    others = [r for r in results.image_rows if r not in claimed]
     same = ", ".join(
         f"{r.variant.operator} {r.mean:.1f}\u00a0→\u00a0{r.shuffled:.1f}\u00a0%" for r in claimed
     )
@@ -118,13 +122,14 @@ def _shuffled(results: Results) -> dict[str, str]:
 
 
 def _graph(results: Results) -> dict[str, str]:
+    kept = sum(r.certificate.ok for r in results.graph_rows)
     readers = [r for r in results.graph_rows if "edges" in r.certificate.reads]
     blind = [r for r in results.graph_rows if "edges" not in r.certificate.reads]
     said = ", ".join(f"{r.variant.operator} {r.mean:.1f} %" for r in readers)
     rest = ", ".join(f"{r.variant.operator} {r.mean:.1f} %" for r in blind)
     return {
         "title": "A law kept is not a task solved",
-        "text": f"On the {results.graph} graph every operator keeps its laws. Those that read the "
-        f"edges: {said}. The one that does not: {rest}. So the report also says what an operator "
-        "reads, and whether that matters to its output.",
+        "text": f"On the {results.graph} graph {kept} of {len(results.graph_rows)} operators keep "
+        f"what they promise. Those that read the edges: {said}. The one that does not: {rest}. So "
+        "the report also says what an operator reads, and whether that matters to its output.",
     }
