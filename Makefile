@@ -2,16 +2,19 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+# tests that run once more with every annotated shape and dtype checked at every call
+TYPED := $(addprefix tests/test_,structure.py edges.py transform.py topology.py ops.py attend.py net.py \
+  exact_torch.py exact_pyg.py exact_convolution.py)
 
-.PHONY: setup demo test test-slow lint types reference check clean
+.PHONY: setup demo test test-slow typecheck lint types reference check clean
 
 setup: .venv/.ready
 
-# A torch that $(PYTHON) already has (conda, a container) is kept. Otherwise uv picks the build for
-# this machine: from pip's find-links where some are set, else CUDA or CPU as the hardware says.
+# A torch that $(PYTHON) already has (conda, a container; no venv, whose packages a second venv does
+# not see) is kept. Otherwise uv picks the build for this machine: from pip's find-links where some
+# are set, else CUDA or CPU as the hardware says.
 .venv/.ready: pyproject.toml constraints.txt
-	@test -f pyproject.toml
-	@if $(PYTHON) -c "import torch" 2>/dev/null; then \
+	@if $(PYTHON) -c "import sys, torch; sys.exit(sys.prefix != sys.base_prefix)" 2>/dev/null; then \
 	  echo "Setting up .venv beside the torch that $(PYTHON) has"; \
 	  $(PYTHON) -m venv --system-site-packages .venv && \
 	  $(BIN)/python -m pip install -q -e '.[dev]'; \
@@ -29,6 +32,9 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(WORKERS) tests
+
+typecheck: setup
+	$(BIN)/python -m pytest --typecheck -m "not slow and not gpu" -n $(WORKERS) $(TYPED)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not gpu" tests

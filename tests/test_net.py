@@ -13,7 +13,7 @@ def test_widths_are_checked_through_compositions() -> None:
     both = tn.Parallel(tn.Pointwise(8, out_dim=16), tn.GraphConvolution(8, out_dim=16))
     tokenizer, structure = (
         tn.FeatureTokenizer(8),
-        tn.Structure.packed([5], edges=torch.tensor([[0, 1], [1, 2]])),
+        tn.Structure.packed([5], edges=tn.Edges(torch.tensor([[0, 1], [1, 2]]))),
     )
     for mixer in (wider, both, tn.TokenWise(nn.Linear(8, 16)), tn.GraphAttention(8, 2, out_dim=16)):
         net = tn.TokenNet(tokenizer, [mixer], tn.TokenReadout(16, 3))
@@ -58,7 +58,7 @@ def test_class_token() -> None:
     net = tn.TokenNet(tokenizer, [tn.Block(8, tn.Attention(8, 2))], tn.ClassReadout(8, 3)).double()
     samples = [torch.randn(n, 8, dtype=torch.float64) for n in (3, 0, 5)]
     index = torch.tensor([[0, 3], [1, 7]])
-    packed = tn.Tokens.from_list(samples, edges=index)
+    packed = tn.Tokens.from_list(samples, edges=tn.Edges(index))
     padded = packed.padded()
     torch.testing.assert_close(net(*packed), net(*padded), rtol=1e-12, atol=1e-12)
     x, structure = tokenizer(*packed)
@@ -104,7 +104,7 @@ def test_dropout_acts_in_train_mode_only() -> None:
 def test_mixing_weights_are_what_the_output_uses() -> None:
     """`weights @ values`, through the output map, is the output: dense, sparse and linear."""
     index = torch.tensor([[0, 1, 2, 0, 3], [1, 0, 1, 1, 3]])
-    structure = tn.Structure.packed([4, 2], edges=index)
+    structure = tn.Structure.packed([4, 2], edges=tn.Edges(index))
     x = torch.randn(6, 8, dtype=torch.float64)
     attention = (tn.Attention(8, 2), tn.Attention(8, 2, tn.EdgeList()))
     linear = (tn.LinearAttention(8, 2), tn.LinearAttention(8, 2, tn.Causal()))
