@@ -132,8 +132,10 @@ def test_only_nets_that_claim_permutation_ignore_shuffled_patches(made):
 
 
 def test_same_seeds_give_the_same_numbers(made):
-    from tokennet.demo.jobs import QUICK, train
+    from tokennet.demo.jobs import QUICK, certify, train
 
+    row = made[0].image_rows[-2]
+    assert certify(row.variant, QUICK).error == pytest.approx(row.certificate.error)
     for row in (made[0].image_rows[2], made[0].graph_rows[0]):
         again = train(row.variant, 1, QUICK)
         assert again.accuracy == pytest.approx(row.runs[1].accuracy, abs=0.2)
