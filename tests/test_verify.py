@@ -103,6 +103,9 @@ def test_same_seed_same_report() -> None:
     state = torch.get_rng_state()
     one, two = tn.verify(mixer, seed=3), tn.verify(mixer, seed=3)
     assert one.verdicts == two.verdicts
+    torch.manual_seed(5)
+    assert tn.verify(tn.Attention(8, 2), seed=3).verdicts == one.verdicts, "whatever the weights"
+    torch.set_rng_state(state)
     assert torch.equal(state, torch.get_rng_state())
     assert mixer.training
     assert all(torch.equal(a, b) for a, b in zip(weights, mixer.parameters(), strict=True))

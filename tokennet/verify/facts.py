@@ -56,7 +56,7 @@ def _position_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
 
 
 def _mixes(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
-    """Whether another token's output moves when one token does; a readout's, when all but one do."""
+    """Whether other outputs move when one token does; a readout, when all but the first do."""
     layout = tokens.structure.layout
     flat = layout.flat(tokens.x).clone()
     places = torch.arange(len(flat))

@@ -23,7 +23,7 @@ def prepared(module: nn.Module, seed: int, dtype: torch.dtype) -> nn.Module:
             step = torch.randn(p.shape, generator=rng, dtype=torch.float64) / math.sqrt(
                 max(fan_in, 1)
             )
-            start = p.double() if p.ndim < 2 else p.double() * 0
+            start = p.double() if p.ndim < 2 and _constant(p) else torch.zeros_like(p).double()
             p.copy_((start + step.to(p.device)).to(p.dtype))
     for part in twin.modules():
         if isinstance(part, nn.modules.dropout._DropoutNd):
@@ -32,3 +32,8 @@ def prepared(module: nn.Module, seed: int, dtype: torch.dtype) -> nn.Module:
             part.dropout = 0.0  # type: ignore[assignment]
         part.requires_grad_(True)
     return twin.to(dtype)
+
+
+def _constant(p: torch.Tensor) -> bool:
+    """Whether all entries are equal: the ones of a norm are kept, random biases drawn anew."""
+    return not p.numel() or bool((p == p.flatten()[0]).all())

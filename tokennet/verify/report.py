@@ -62,7 +62,8 @@ class Verdict:
 class Report:
     """All verdicts on one module. `print(report)` is a table; `report["Causality"]` one verdict.
 
-    `mixes`: whether the output of a token depends on other tokens (of a readout: on others than the first).
+    `mixes`: whether the output of a token depends on other tokens (a readout: on others than the
+    first).
     """
 
     module: str
