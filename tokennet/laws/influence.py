@@ -29,6 +29,26 @@ def _changed(tokens: Tokens, where: Tensor, rng: torch.Generator) -> Tokens:
     return Tokens(layout.unflat(new), tokens.structure)
 
 
+def _with_memory(tokens: Tokens, memory: Tokens) -> Tokens:
+    return Tokens(tokens.x, tokens.structure.with_facts(memory=memory))
+
+
+def _content(like: Tensor, kind: int, rng: torch.Generator) -> Tensor:
+    """What padding holds: zeros, noise, large values or NaN."""
+    if kind in (0, 3):
+        return torch.full_like(like, math.nan if kind else 0.0)
+    return _noise(like, rng) * (1e3 if kind == 2 else 1)
+
+
+def _repadded(memory: Tokens, extra: int, kind: int, rng: torch.Generator) -> Tokens:
+    """Memory tokens with `extra` more columns of padding behind them, and other content there."""
+    old = memory.padded().structure.layout
+    valid = torch.cat([old.valid, old.valid.new_zeros(old.batch, extra)], 1)
+    new = pad_into(memory, valid)
+    x = torch.where(valid[..., None], new.x, _content(new.x, kind, rng))
+    return Tokens(x, new.structure)
+
+
 @dataclass(frozen=True)
 class Causality(Law):
     """The output at a position depends on no later position."""
@@ -90,6 +110,11 @@ class BatchIndependence(Law):
             other = torch.ones(tokens.structure.layout.rows, dtype=torch.bool)
             other[rows] = False
             new = _changed(tokens, other & tokens.structure.layout.valid.flatten(), rng)
+            memory = tokens.structure.memory
+            if memory is not None:
+                place = memory.structure.layout
+                strangers = (place.sample != b) & place.valid.flatten()
+                new = _with_memory(new, _changed(memory, strangers, rng))
             return Case(new, rows, rows, f"samples beside sample {b} changed", one, one)
         company = [b]
         if kind != 1 or count == 1:
@@ -120,10 +145,10 @@ class PaddingBlindness(Law):
         if valid.all():
             return None
         new = pad_into(tokens, valid)
-        content = [torch.zeros_like(new.x), _noise(new.x, rng), 1e3 * _noise(new.x, rng)]
-        content.append(torch.full_like(new.x, math.nan))
-        fill = content[kind]
-        x = torch.where(valid[..., None], new.x, fill)
+        memory = tokens.structure.memory
+        if memory is not None:
+            new = _with_memory(new, _repadded(memory, extra, kind, rng))
+        x = torch.where(valid[..., None], new.x, _content(new.x, kind, rng))
         old = layout.valid.flatten().nonzero().squeeze(1)
         image = valid.flatten().nonzero().squeeze(1)
         name = ("zeros", "noise", "large values", "NaN")[kind]
@@ -137,6 +162,12 @@ class PaddingBlindness(Law):
         )
 
 
+def _turned(tokens: Tokens) -> Tokens:
+    """The tokens in the other kind of layout."""
+    padded = isinstance(tokens.structure.layout, Padded)
+    return to_packed(tokens) if padded else to_padded(tokens)
+
+
 @dataclass(frozen=True)
 class LayoutAgreement(Law):
     """Padded and packed tokens give the same rows."""
@@ -146,7 +177,10 @@ class LayoutAgreement(Law):
     def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
         layout = tokens.structure.layout
         old = layout.valid.flatten().nonzero().squeeze(1)
-        new = to_packed(tokens) if isinstance(layout, Padded) else to_padded(tokens)
+        new = _turned(tokens)
+        memory = tokens.structure.memory
+        if memory is not None:
+            new = _with_memory(new, _turned(memory))
         image = new.structure.layout.valid.flatten().nonzero().squeeze(1)
         names = ("padded", "packed") if isinstance(layout, Padded) else ("packed", "padded")
         everyone = torch.arange(layout.batch)

@@ -115,7 +115,8 @@ def _causal_sums(
     q, k, v = (F.pad(t, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, _CHUNK)) for t in (q, k, v))
     ones = F.pad(v, (0, 1), value=1.0)  # the last channel sums the weights
     state = torch.einsum("bcnhd,bcnhe->bchde", k, ones)
-    before = state.cumsum(1) - state
+    # not cumsum - state: that would let a chunk's own later tokens in, as rounding errors
+    before = F.pad(state.cumsum(1)[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
     inside = torch.einsum("bcnhd,bcmhd->bchnm", q, k).tril()
     y = torch.einsum("bcnhd,bchde->bcnhe", q, before)
     y = (y + torch.einsum("bchnm,bcmhe->bcnhe", inside, ones)).flatten(1, 2)[:, :num_tokens]

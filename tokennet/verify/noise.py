@@ -1,8 +1,8 @@
 """How large rounding makes a difference: measured, by rounding differently.
 
-Monte-Carlo arithmetic (Parker 1997): every floating point result is multiplied by 1 + eps sin(k v).
-The disturbance follows the conditioning of what is computed; equal values stay equal, so ties are
-not broken.
+Monte-Carlo arithmetic (Parker 1997): every floating point result gets other last bits. The
+disturbance follows the conditioning of what is computed; equal values stay equal, so ties are not
+broken.
 """
 
 import math
@@ -13,6 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
+
+
+_BITS = {8: (torch.int64, 37), 4: (torch.int32, 17), 2: (torch.int16, 7)}
+_ODD = {torch.int64: 0x1E3779B97F4A7C15, torch.int32: 0x1E3779B1, torch.int16: 0x1E37}
 
 
 class Rounding(TorchDispatchMode):
@@ -32,10 +36,17 @@ class Rounding(TorchDispatchMode):
 
 
 def disturbed(t: Tensor, k: float) -> Tensor:
-    """t, each value another one in its last digit; equal values move alike."""
+    """t, each value with its last two bits replaced by a hash of the others.
+
+    Doing it twice changes nothing and no order is turned round: what is only copied, sorted or
+    compared (topk, gather, a maximum) is rounded once, as in floating point arithmetic.
+    """
     if not t.is_floating_point() or not t.numel():
         return t
-    moved = torch.addcmul(t, t, torch.sin(t * k), value=torch.finfo(t.dtype).eps)
+    kind, shift = _BITS[t.element_size()]
+    upper = t.detach().view(kind) >> 2
+    mixed = (upper ^ int(k)) * _ODD[kind]
+    moved = ((upper << 2) | (((mixed >> shift) ^ mixed) & 3)).view(t.dtype)
     # Whole numbers are exact: counts, 0 and 1, masks near the largest number, infinities.
     return torch.where(t == t.round(), t, moved)
 

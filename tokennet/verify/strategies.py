@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LAYOUTS = ("dense", "right", "packed", "left", "holes")
 VALUES = ("normal", "ties", "small", "large", "constant", "mixed", "spike")
+TIED = ("ties", "constant")
 GRAPHS = ("random", "none", "path", "cycle", "star", "complete", "loops", "repeated")
 # around powers of two, where implementations change their path
 SIZES = (2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47)
@@ -224,7 +225,11 @@ def _with_memory(tokens: Tokens, plan: Plan, domain: Domain, rng: torch.Generato
     dim = domain.memory_dim or domain.dim
     x = torch.randn(sum(plan.memory), dim, generator=rng, dtype=torch.float64).to(plan.dtype)
     memory = Tokens(x, Structure.packed(list(plan.memory)))
-    return Tokens(tokens.x, tokens.structure.with_facts(memory=memory.padded()))
+    if plan.layout == "dense":
+        memory = memory.padded()
+    elif plan.layout != "packed":
+        memory = _scattered(memory, plan.layout, rng)
+    return Tokens(tokens.x, tokens.structure.with_facts(memory=memory))
 
 
 def _scattered(tokens: Tokens, kind: str, rng: torch.Generator) -> Tokens:

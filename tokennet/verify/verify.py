@@ -18,7 +18,8 @@ from tokennet.verify.facts import used_facts
 from tokennet.verify.form import check_form
 from tokennet.verify.prepare import prepared
 from tokennet.verify.report import Report, Role, Verdict, Witness
-from tokennet.verify.strategies import LAYOUTS, Domain, Plan, build, plans
+from tokennet.verify.spread import shrunk, spread_plans
+from tokennet.verify.strategies import LAYOUTS, TIED, Domain, Plan, build
 
 
 def verify(
@@ -101,15 +102,13 @@ class _Search:
         case = law.case(tokens, torch.Generator().manual_seed(plan.change))
         if case is None:
             return None
-        gradients = not plan.no_grad
+        # Where values tie, a maximum may give its gradient to any of them.
+        gradients = not plan.no_grad and plan.values not in TIED
         outcome = check_case(self.copy(plan), tokens, case, pooled=self.pooled, gradients=gradients)
         return None if outcome is None else (outcome, case.witness)
 
     def judge(self, law: Law, role: Role) -> Verdict:
         """Searches for a case that breaks the law, and shrinks it."""
-        from hypothesis import HealthCheck, Phase, find, settings
-        from hypothesis.errors import NoSuchExample
-
         seen: list[Outcome] = []
         promised = role != "measured"
 
@@ -121,25 +120,13 @@ class _Search:
                 seen.append(found[0])
             return promised and found is not None and found[0].refuted
 
-        phases = (Phase.generate, Phase.shrink) if promised else (Phase.generate,)
         layouts = [n for n in LAYOUTS if n != "packed"] if law.padded_only else list(LAYOUTS)
-        choice = settings(
-            max_examples=self.examples if promised else max(8, self.examples // 3),
-            database=None,
-            deadline=None,
-            phases=phases,
-            suppress_health_check=list(HealthCheck),
-        )
-        try:
-            plan = find(
-                plans(self.domain, layouts),
-                breaks,
-                settings=choice,
-                random=random.Random(self.seed),
-            )
-        except NoSuchExample:
-            return self._summary(law, role, seen)
-        return self._broken(law, role, plan, seen)
+        count = self.examples if promised else max(8, self.examples // 3)
+        chance = random.Random(f"{law.name} {self.seed}")
+        for plan in spread_plans(self.domain, layouts, count, chance):
+            if breaks(plan):
+                return self._broken(law, role, shrunk(plan, breaks, layouts), seen)
+        return self._summary(law, role, seen)
 
     def _guarded(self, law: Law, plan: Plan) -> Any:
         try:
