@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -184,3 +185,12 @@ def test_demo_says_what_is_missing_and_where_it_cannot_write(tmp_path, monkeypat
     found = invoke("demo", "--out", str(tmp_path / "out"))
     assert found.exit_code == 2
     assert "pip install 'tokennet[demo]'" in found.stderr
+
+
+@pytest.mark.parametrize(("kept", "status"), [(True, 0), (False, 1)])
+def test_demo_fails_where_a_promise_is_broken(kept, status, monkeypatch, tmp_path):
+    row = SimpleNamespace(certificate=SimpleNamespace(ok=kept))
+    fine = SimpleNamespace(certificate=SimpleNamespace(ok=True))
+    results = SimpleNamespace(rows=(fine, row))
+    monkeypatch.setattr("tokennet.demo.run.run_demo", lambda *_, **__: results)
+    assert invoke("demo", "--out", str(tmp_path)).exit_code == status

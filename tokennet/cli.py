@@ -63,7 +63,7 @@ def demo(
         results = run_demo(out, seeds=seeds, quick=quick)
     except (MissingExtraError, OSError) as error:
         raise _bad_input(str(error)) from error
-    if not all(row.certificate.ok for row in (*results.image_rows, *results.graph_rows)):
+    if not all(row.certificate.ok for row in results.rows):
         raise typer.Exit(1)
 
 
