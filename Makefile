@@ -6,7 +6,7 @@ WORKERS ?= 2
 TYPED := $(addprefix tests/test_,structure.py edges.py transform.py topology.py ops.py attend.py net.py \
   exact_torch.py exact_pyg.py exact_convolution.py)
 
-.PHONY: setup demo test test-slow typecheck lint types reference check clean
+.PHONY: setup demo test test-slow test-gpu typecheck lint types reference check clean
 
 setup: .venv/.ready
 
@@ -38,6 +38,9 @@ typecheck: setup
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not gpu" tests
+
+test-gpu: setup
+	$(BIN)/python -m pytest -m gpu tests
 
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -35,7 +35,7 @@ def test_every_mixer_is_in_the_list() -> None:
     assert public - listed == {tn.Mixer}
 
 
-def _results(mixer: tn.Mixer, tokens: tn.Tokens) -> list[torch.Tensor]:
+def results(mixer: tn.Mixer, tokens: tn.Tokens) -> list[torch.Tensor]:
     """Output at real rows, gradient of the input there, gradients of all parameters."""
     x = tokens.x.detach().requires_grad_()
     y = mixer(x, tokens.structure)
@@ -54,9 +54,9 @@ def _results(mixer: tn.Mixer, tokens: tn.Tokens) -> list[torch.Tensor]:
 def test_fast_path_equals_oracle(operator: Operator, dtype: torch.dtype, packed: bool) -> None:
     mixer = operator.make().to(dtype).eval()
     tokens = ragged_tokens(mixer, dtype, packed=packed)
-    fast = _results(mixer, tokens)
+    fast = results(mixer, tokens)
     with tn.backend("reference"):
-        slow = _results(mixer, tokens)
+        slow = results(mixer, tokens)
     tolerance = 1e-12 if dtype == torch.float64 else 2e-5
     for a, b in zip(fast, slow, strict=True):
         assert a.isfinite().all()
@@ -68,7 +68,7 @@ def test_padded_equals_packed(operator: Operator) -> None:
     """Outputs and gradients, with an empty sample, isolated tokens, a loop and a repeated edge."""
     mixer = operator.make().double().eval()
     tokens = ragged_tokens(mixer, torch.float64)
-    for a, b in zip(_results(mixer, tokens), _results(mixer, tokens.padded()), strict=True):
+    for a, b in zip(results(mixer, tokens), results(mixer, tokens.padded()), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-11, atol=1e-11)
 
 

@@ -8,12 +8,12 @@ from torch import nn
 
 
 def prepared(module: nn.Module, seed: int, dtype: torch.dtype) -> nn.Module:
-    """A deep copy in `dtype` whose weights are moved at random and whose dropout is off.
+    """A deep copy on the CPU in `dtype`, weights moved at random, dropout off.
 
     A zero-initialised output would pass every law: so every weight is moved, by about what its
     fan-in makes one. Weights that were equal because they are shared stay shared.
     """
-    twin = copy.deepcopy(module)
+    twin = copy.deepcopy(module).to("cpu")
     rng = torch.Generator().manual_seed(104_729 + seed)
     with torch.no_grad():
         for p in twin.parameters():
