@@ -62,9 +62,11 @@ def test_reference_is_up_to_date() -> None:
 
 def test_readme_counts_the_planted_bugs() -> None:
     import mutants_graphs
+    import mutants_hidden
     import mutants_tokens
     from mutants import PLANTED
 
     assert mutants_graphs
+    assert mutants_hidden
     assert mutants_tokens
     assert f"{len(PLANTED)} of {len(PLANTED)}" in (ROOT / "README.md").read_text()

@@ -1,6 +1,7 @@
 """The tester is tested: every planted bug is caught, by the right law; every twin passes."""
 
 import mutants_graphs
+import mutants_hidden
 import mutants_tokens
 import pytest
 from mutants import PLANTED, Planted
@@ -8,6 +9,7 @@ from mutants import PLANTED, Planted
 import tokennet as tn
 
 assert mutants_graphs
+assert mutants_hidden
 assert mutants_tokens
 each = pytest.mark.parametrize("planted", PLANTED, ids=lambda p: p.name)
 

@@ -1,4 +1,4 @@
-"""Modules against their claims. hypothesis is imported when the search begins."""
+"""Modules against their claims."""
 
 from tokennet.verify.report import LawBrokenError, Report, Verdict, Witness
 from tokennet.verify.strategies import Domain

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-
 _BITS = {8: (torch.int64, 37), 4: (torch.int32, 17), 2: (torch.int16, 7)}
 _ODD = {torch.int64: 0x1E3779B97F4A7C15, torch.int32: 0x1E3779B1, torch.int16: 0x1E37}
 

@@ -1,12 +1,9 @@
-"""What a module is tried on: plans that hypothesis draws and shrinks, and the tokens of a plan.
+"""What a module is tried on: the domain, plans, and the tokens of a plan.
 
 Axes: B samples, N tokens of the longest sample, D channels, E edges.
 """
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -15,15 +12,12 @@ from tokennet.checks import positive, value_error
 from tokennet.structure import Edges, Packed, Structure, Tokens
 from tokennet.structure.transform import pad_into
 
-if TYPE_CHECKING:
-    from hypothesis.strategies import SearchStrategy
-
 LAYOUTS = ("dense", "right", "packed", "left", "holes")
 VALUES = ("normal", "ties", "small", "large", "constant", "mixed", "spike")
 TIED = ("ties", "constant")
 GRAPHS = ("random", "none", "path", "cycle", "star", "complete", "loops", "repeated")
 # around powers of two, where implementations change their path
-SIZES = (2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47)
+SIZES = (2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Domain:
     dim: int
     memory_dim: int | None = None
     edge_dim: int | None = None
-    num_tokens: tuple[int, int] = (1, 48)
+    num_tokens: tuple[int, int] = (1, 66)
     batch: tuple[int, int] = (1, 18)
     facts: frozenset[str] = frozenset({"edges"})
     grids: tuple[int, ...] = (1, 2)
@@ -88,64 +82,6 @@ class Plan:
         words += ["train" if self.train else "eval"]
         words += [w for w, on in (("no_grad", self.no_grad), ("strided", self.strided)) if on]
         return ", ".join([*words, str(self.dtype).removeprefix("torch.")])
-
-
-def plans(domain: Domain, layouts: Sequence[str] = LAYOUTS) -> "SearchStrategy[Plan]":
-    """All plans of a domain; the first choices are the simplest, and shrinking leads there."""
-    from hypothesis import strategies as st
-
-    low, high = domain.num_tokens
-    edge_sizes = [n for n in {*SIZES, high, high - 1} if max(low, 1) <= n <= high]
-    size = st.one_of(
-        st.integers(max(low, 1), min(high, 6)) if low <= 6 else st.just(low),
-        st.sampled_from(sorted(edge_sizes) or [max(low, 1)]),
-    )
-    if domain.empty_samples and low <= 1:
-        size = st.one_of(size, size, size, st.just(0))
-
-    @st.composite
-    def draw_plan(draw: Any) -> Plan:
-        layout = draw(st.sampled_from(list(layouts)))
-        grid = None
-        few, many = domain.batch
-        count = draw(
-            st.one_of(st.integers(few, min(many, max(few, 4))), st.sampled_from([few, many]))
-        )
-        if "grid" in domain.facts:
-            axes = draw(st.sampled_from(domain.grids))
-            side = st.integers(1, 5)
-            grid = tuple(draw(side) for _ in range(axes))
-            if math.prod(grid) > high:
-                grid = (min(high, grid[0]),) + (1,) * (axes - 1)
-            lengths = (math.prod(grid),) * count
-        elif layout == "dense":
-            lengths = (draw(size.filter(bool)),) * count
-        else:
-            short = st.integers(max(low, 1), max(low, min(3, high)))
-            each = size if count <= 4 else short
-            lengths = tuple(draw(each) for _ in range(count))
-        memory = None
-        if "memory" in domain.facts:
-            memory = tuple(
-                draw(st.integers(0 if domain.empty_samples else 1, 5)) for _ in range(count)
-            )
-        return Plan(
-            lengths=lengths,
-            layout=layout,
-            values=draw(st.sampled_from(VALUES)),
-            graph=draw(st.sampled_from(GRAPHS)) if "edges" in domain.facts else "",
-            weighted="edges" in domain.facts and draw(st.booleans()),
-            grid=grid,
-            memory=memory,
-            train=domain.train and draw(st.booleans()),
-            no_grad=draw(st.sampled_from([False, False, True])),
-            strided=draw(st.sampled_from([False, False, True])),
-            dtype=draw(st.sampled_from((domain.dtypes[0],) * 3 + domain.dtypes[1:])),
-            seed=draw(st.integers(0, 7)),
-            change=draw(st.integers(0, 31)),
-        )
-
-    return draw_plan()
 
 
 def build(plan: Plan, domain: Domain) -> Tokens:
