@@ -22,7 +22,7 @@ def spread_plans(
     low, high = domain.num_tokens
     few, many = domain.batch
     sizes = [n for n in (1, *SIZES, high - 1, high, high) if max(low, 1) <= n <= high]
-    sides = _turns([1, 2, 3, 4, 5], rng)
+    sides = _turns([1, 2, 3, 4, 5, 6], rng)
     turn = {
         name: _turns(options, rng)
         for name, options in {

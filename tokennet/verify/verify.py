@@ -121,7 +121,7 @@ class _Search:
             return promised and found is not None and found[0].refuted
 
         layouts = [n for n in LAYOUTS if n != "packed"] if law.padded_only else list(LAYOUTS)
-        count = self.examples if promised else max(8, self.examples // 3)
+        count = self.examples if promised else max(8, self.examples // 2)
         chance = random.Random(f"{law.name} {self.seed}")
         for plan in spread_plans(self.domain, layouts, count, chance):
             if breaks(plan):
