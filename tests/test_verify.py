@@ -7,7 +7,7 @@ from torch import Tensor, nn
 import tokennet as tn
 from tokennet.verify.noise import Rounding, disturbed
 from tokennet.verify.report import Report, Verdict
-from tokennet.verify.strategies import Domain, Plan, build
+from tokennet.verify.plans import Domain, Plan, build
 
 
 class MaxPool(tn.Mixer):

@@ -137,5 +137,5 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version
     from platform import python_version
 
-    names = ("tokennet", "torch", "scikit-learn", "networkx", "hypothesis")
+    names = ("tokennet", "torch", "scikit-learn", "networkx")
     return {"Python": python_version(), **{name: version(name) for name in names}}

@@ -112,8 +112,8 @@ class BatchIndependence(Law):
             new = _changed(tokens, other & tokens.structure.layout.valid.flatten(), rng)
             memory = tokens.structure.memory
             if memory is not None:
-                place = memory.structure.layout
-                strangers = (place.sample != b) & place.valid.flatten()
+                heard = memory.structure.layout
+                strangers = (heard.sample != b) & heard.valid.flatten()
                 new = _with_memory(new, _changed(memory, strangers, rng))
             return Case(new, rows, rows, f"samples beside sample {b} changed", one, one)
         company = [b]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from tokennet.structure import Tokens
 from tokennet.structure.transform import permute
 from tokennet.verify.check import flat_output_no_grad, relative_error
-from tokennet.verify.strategies import Domain, Plan, build, without_edges
+from tokennet.verify.plans import Domain, Plan, build, without_edges
 
 MATTERS = 1e-6  # relative change of the output; rounding is far below in float64
 

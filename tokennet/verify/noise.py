@@ -25,6 +25,10 @@ class Rounding(TorchDispatchMode):
         super().__init__()
         self.k = k
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else torch loads its compiler, 3 seconds, and asks it about each operation
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         if func.is_view or func._schema.is_mutable:

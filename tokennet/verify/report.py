@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tokennet.verify.strategies import Plan
+from tokennet.verify.plans import Plan
 
 Role = Literal["contract", "claim", "locality", "reads", "measured"]
 Status = Literal["held", "broken", "raised", "untested", "undecided", "used", "idle", "undeclared"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from tokennet.verify.strategies import GRAPHS, LAYOUTS, SIZES, VALUES, Domain, Plan
+from tokennet.verify.plans import GRAPHS, LAYOUTS, SIZES, VALUES, Domain, Plan
 
 SHRINK_TRIES = 120
 
@@ -118,11 +118,11 @@ def shrunk(plan: Plan, breaks: Callable[[Plan], bool], layouts: Sequence[str]) -
 def _simpler(plan: Plan, layouts: Sequence[str]) -> Iterator[Plan]:
     """Plans a step simpler, the largest steps first."""
     lengths, memory, batch = plan.lengths, plan.memory, len(plan.lengths)
-    pick = lambda t, keep: None if t is None else tuple(t[b] for b in keep)  # noqa: E731
-    kept = [range(b, b + 1) for b in range(batch)] if batch > 2 else []
+    kept = [[b] for b in range(batch)] if batch > 2 else []
     kept += [[c for c in range(batch) if c != b] for b in range(batch)] if batch > 1 else []
     for keep in kept:
-        yield replace(plan, lengths=pick(lengths, keep), memory=pick(memory, keep))
+        heard = None if memory is None else tuple(memory[b] for b in keep)
+        yield replace(plan, lengths=tuple(lengths[b] for b in keep), memory=heard)
     if plan.grid is not None:
         for axis, n in enumerate(plan.grid):
             if n > 1:

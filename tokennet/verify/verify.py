@@ -19,7 +19,7 @@ from tokennet.verify.form import check_form
 from tokennet.verify.prepare import prepared
 from tokennet.verify.report import Report, Role, Verdict, Witness
 from tokennet.verify.spread import shrunk, spread_plans
-from tokennet.verify.strategies import LAYOUTS, TIED, Domain, Plan, build
+from tokennet.verify.plans import LAYOUTS, TIED, Domain, Plan, build
 
 
 def verify(
