@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 import tokennet as tn
 from tokennet.verify.noise import Rounding, disturbed
-from tokennet.verify.report import Report, Verdict
 from tokennet.verify.plans import Domain, Plan, build
+from tokennet.verify.report import Report, Verdict
 
 
 class MaxPool(tn.Mixer):

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from tokennet.structure import Tokens
 from tokennet.verify.check import call, relative_error
-from tokennet.verify.report import Verdict, Witness
 from tokennet.verify.plans import Domain, Plan, build
+from tokennet.verify.report import Verdict, Witness
 
 _UNABLE = re.compile(r"not implemented for|nsupported dtype|precision dtypes not supported")
 

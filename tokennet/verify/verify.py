@@ -16,10 +16,10 @@ from tokennet.topology import Memory, Topology
 from tokennet.verify.check import Outcome, call, check_case
 from tokennet.verify.facts import used_facts
 from tokennet.verify.form import check_form
+from tokennet.verify.plans import LAYOUTS, TIED, Domain, Plan, build
 from tokennet.verify.prepare import prepared
 from tokennet.verify.report import Report, Role, Verdict, Witness
 from tokennet.verify.spread import shrunk, spread_plans
-from tokennet.verify.plans import LAYOUTS, TIED, Domain, Plan, build
 
 
 def verify(
