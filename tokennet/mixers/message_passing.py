@@ -6,12 +6,13 @@ Axes: T rows of the flat view, E edges.
 import inspect
 from collections.abc import Iterable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokennet.checks import kind_of, type_error, value_error
 from tokennet.laws import Law, Permutation, closure
-from tokennet.mixers.base import Mixer
+from tokennet.mixers.base import Mixer, check_place
 from tokennet.structure import Padded, Structure, Tokens
 
 
@@ -65,6 +66,10 @@ class MessagePassing(Mixer):
             "batch_size": layout.batch,
         }
         known = {k: v for k, v in given.items() if k in self._known and v is not None}
+        if not torch.compiler.is_compiling():
+            for name, value in (("weight", edges.weight), ("attr", edges.attr)):
+                if value is not None and f"edge_{name}" in known:
+                    check_place(f"structure.edges.{name}", value, self)
         return layout.unflat(self.conv(layout.flat(x), edges.index.long(), **known))
 
     def _without_padding(self, x: Tensor, structure: Structure) -> Tensor:
