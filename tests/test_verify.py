@@ -171,6 +171,9 @@ def test_errors_at_the_door() -> None:
     mixer.claims = frozenset({tn.Locality()})
     with pytest.raises(ValueError, match=r"claims is Locality, expected laws that are closed"):
         tn.verify(mixer)
+    mixer.claims, mixer.reads = frozenset(), frozenset({"edge"})
+    with pytest.raises(ValueError, match=r"reads is edge, expected some of edges, grid, memory"):
+        tn.verify(mixer)
     with pytest.raises(KeyError, match="no verdict on 'Causalty'"):
         tn.verify(tn.Pointwise(4), examples=3)["Causalty"]
 

@@ -101,7 +101,6 @@ class Block(Composite):
         checked = [as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers)]
         checked.append(as_mixer("mlp", last))
         super().__init__(*(residual(dim, m, dropout=dropout) for m in checked))
-        self._dim = dim
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         for mixer in self.mixers:

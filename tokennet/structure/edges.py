@@ -124,11 +124,6 @@ class SortedEdges:
         """(source, target), in the sorted order."""
         return torch.stack([self.source, self.target])
 
-    def original(self) -> Edges:
-        """The edges in the caller's order."""
-        pick = lambda t: None if t is None else self.unsort(t)  # noqa: E731
-        return Edges(self.unsort(self.index.T).T, pick(self.weight), pick(self.attr))
-
     def unsort(self, values: Tensor) -> Tensor:
         """Values of sorted edges `[E, ...]`, in the caller's order."""
         return torch.empty_like(values).index_copy(0, self.order, values)

@@ -3,7 +3,7 @@
 Axes: B samples, N tokens of the longest sample, D channels, E edges.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -198,8 +198,3 @@ def without_edges(tokens: Tokens) -> Tokens:
     edges = tokens.structure.edges
     attr = None if edges is None or edges.attr is None else edges.attr[:0]
     return Tokens(tokens.x, tokens.structure.with_facts(edges=Edges(index, None, attr)))
-
-
-def calm(plan: Plan) -> Plan:
-    """The plan with ordinary values and no changes of mode: for questions about dependence."""
-    return replace(plan, values="normal", train=False, no_grad=False, dtype=torch.float64)

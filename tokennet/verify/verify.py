@@ -11,6 +11,7 @@ from torch import nn
 from tokennet.checks import positive, type_error, value_error
 from tokennet.laws import CLAIMABLE, CONTRACT, Law, Locality, closure
 from tokennet.mixers import Mixer
+from tokennet.mixers.base import FACTS
 from tokennet.net import TokenNet
 from tokennet.topology import Memory, Topology
 from tokennet.verify.check import Outcome, call, check_case
@@ -51,6 +52,9 @@ def verify(
             "module", type(module).__name__, "a Mixer or a TokenNet", "derive it from tn.Mixer"
         )
     positive("examples", examples)
+    unknown = module.reads - FACTS
+    if unknown:
+        raise value_error("reads", sorted(unknown)[0], f"some of {', '.join(sorted(FACTS))}")
     start = time.perf_counter()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
