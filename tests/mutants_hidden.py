@@ -115,3 +115,12 @@ def _(m, x, s, bug):
     n = s.layout.max_length
     own = torch.eye(n, dtype=torch.bool)
     return attention(m, x, s, own if bug and torch.is_inference_mode_enabled() else None)
+
+
+@planted("causal, but positions count from the end", "Causality", claims=(tn.Causality(),),
+         reads=("position",))  # fmt: skip
+def _(m, x, s, bug):
+    place = s.layout.position
+    if bug:  # later tokens need not be read to be felt: it is enough that they are there
+        place = s.lengths[s.layout.sample] - 1 - place
+    return m.v(x) + torch.sin(m.k.weight[0] * s.layout.unflat(place[:, None]).to(x.dtype))

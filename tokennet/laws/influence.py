@@ -14,7 +14,7 @@ from torch import Tensor
 from tokennet.laws.law import Case, Law
 from tokennet.laws.rows import pick, real_rows, rows_of_samples
 from tokennet.structure import Packed, Padded, Tokens
-from tokennet.structure.transform import pad_into, select, to_packed, to_padded
+from tokennet.structure.transform import pad_into, rearrange, select, to_packed, to_padded
 
 
 def _noise(like: Tensor, rng: torch.Generator) -> Tensor:
@@ -51,9 +51,9 @@ def _repadded(memory: Tokens, extra: int, kind: int, rng: torch.Generator) -> To
 
 @dataclass(frozen=True)
 class Causality(Law):
-    """The output at a position depends on no later position."""
+    """The output at a position depends on no later position, nor on whether there is one."""
 
-    statement: ClassVar[str] = "f(x)[t] depends only on x[0..t]"
+    statement: ClassVar[str] = "f(x)[t] depends only on x[0..t]: f(x)[0..t] = f(x[0..t])"
 
     def case(self, tokens: Tokens, rng: torch.Generator) -> Case | None:
         layout = tokens.structure.layout
@@ -64,8 +64,35 @@ class Causality(Law):
         real = layout.valid.flatten()
         future = real & (layout.position > cut)
         rows = (real & (layout.position <= cut)).nonzero().squeeze(1)
+        if pick(rng, 0, 1) and _can_end(tokens, future):
+            new, image = _without(tokens, future)
+            return Case(new, rows, image, f"tokens after position {cut} left out")
         new = _changed(tokens, future, rng)
         return Case(new, rows, rows, f"tokens after position {cut} changed")
+
+
+def _can_end(tokens: Tokens, future: Tensor) -> bool:
+    """Whether the rest is a sample of its own: no grid to tear, no edge between now and later."""
+    structure = tokens.structure
+    if structure.grid is not None:
+        return False
+    if structure.edges is None:
+        return True
+    source, target = structure.edges.index.long()
+    return torch.equal(future[source], future[target])
+
+
+def _without(tokens: Tokens, gone: Tensor) -> tuple[Tokens, Tensor]:
+    """The tokens without some of them, and where the others are now: in their order."""
+    layout = tokens.structure.layout
+    if isinstance(layout, Padded):
+        kept = layout.valid & ~gone.view(layout.shape)
+        origin = torch.where(kept.flatten(), torch.arange(layout.rows), -1)
+        new = rearrange(tokens, Padded(kept), origin)
+        return new, real_rows(new)
+    lengths = [int((~gone[rows]).sum()) for rows in rows_of_samples(tokens)]
+    new = rearrange(tokens, Packed.of(lengths), (~gone).nonzero().squeeze(1))
+    return new, real_rows(new)
 
 
 @dataclass(frozen=True)

@@ -116,7 +116,8 @@ class LaplacianPosition(Mixer):
     The stable code of Huang et al. 2024, "On the stability of expressive positional encodings for
     graphs" (equation 3): a function of the eigenspaces, so neither the signs nor the choice of
     eigenvectors for a repeated eigenvalue can matter. phi is a learned function of the eigenvalue;
-    rho sums a learned function over each row, the diagonal apart. Edges are read as undirected.
+    rho sums a learned function over each row, less its value at 0: tokens (and padding) that no
+    path leads to count for nothing. Edges are read as undirected.
     The spectrum is computed once for each structure, in float64: O(N^3) for each sample.
     """
 
@@ -144,11 +145,8 @@ class LaplacianPosition(Mixer):
         power = self.frequencies(values[..., None])  # [B, N, J], a function of each eigenvalue
         between = torch.einsum("bik,bkj,blk->bilj", vectors, power, vectors)  # [B, N, N, J]
         own = between.diagonal(dim1=1, dim2=2).transpose(1, 2)  # [B, N, J]
-        pair = torch.cat([between, own[:, :, None].expand_as(between)], -1)
-        each = self.row(pair)
-        valid = layout.padded_valid
-        if valid is not None:
-            each = each.masked_fill(~valid[:, None, :, None], 0)
-        length = layout.lengths.clamp_min(1).to(x.dtype)[:, None, None]
-        code = torch.cat([each.sum(2) / length, own], -1)
+        own_pairs = own[:, :, None].expand_as(between)
+        each = self.row(torch.cat([between, own_pairs], -1))
+        apart = self.row(torch.cat([torch.zeros_like(own), own], -1))[:, :, None]
+        code = torch.cat([(each - apart).sum(2), own], -1)
         return x + self.map(layout.unpad(code))
