@@ -124,3 +124,13 @@ def test_versions_agree() -> None:
     assert f'version = "{tokennet.__version__}"' in (ROOT / "pyproject.toml").read_text()
     assert f"## {tokennet.__version__}" in (ROOT / "CHANGELOG.md").read_text()
     assert f"version: {tokennet.__version__}" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_oracles_are_short() -> None:
+    """At most 15 lines each, docstring and signature apart: an oracle is there to be read."""
+    tree = ast.parse((PACKAGE / "ops" / "reference.py").read_text())
+    functions = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
+    assert len(functions) >= 9
+    for function in functions:
+        first = function.body[1]
+        assert function.body[-1].end_lineno - first.lineno < 15, function.name
