@@ -251,3 +251,15 @@ def test_report_of_nothing_promised() -> None:
     assert report.broken == ()
     assert "Permutation" in report
     assert "Causality" not in report
+
+
+def test_a_secret_position_is_found_also_where_the_length_is_limited() -> None:
+    """Not declared in `reads`: a limit on the tokens is no excuse."""
+
+    class Slots(tn.Mixer):
+        dim, max_tokens = 4, 9
+
+        def forward(self, x: Tensor, structure: tn.Structure) -> Tensor:
+            return x + structure.layout.unflat(structure.layout.position[:, None].to(x.dtype))
+
+    assert tn.verify(Slots())["position"].status == "undeclared"

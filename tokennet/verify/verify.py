@@ -214,7 +214,7 @@ def _facts(search: _Search, used: frozenset[str]) -> list[Verdict]:
             note = f"says that it reads {name}, but the output did not depend on it"
             verdicts.append(Verdict(name, "reads", "idle", note=note))
     for name in sorted(used - declared - {"mixing"}):
-        if name == "position" and ("grid" in declared or search.module.max_tokens is not None):
+        if name == "position" and "grid" in declared:  # order matters through the grid
             continue
         note = f"the output depends on {name}; add it to `reads`"
         verdicts.append(Verdict(name, "reads", "undeclared", note=note))
