@@ -13,19 +13,25 @@ GROUPS = {
     "Topologies: who communicates": [
         "Topology", "Full", "Causal", "Window", "Neighborhood", "EdgeList", "Memory",
     ],
-    "Mixers": [
-        "Mixer", "Attention", "GraphAttention", "GraphAttentionV2", "GraphConvolution", "TokenMLP",
-        "Pointwise", "TokenWise", "LinearAttention", "Convolution", "Pooling", "MaxPooling",
-        "MessagePassing", "Sequential", "Parallel",
+    "Mixers": ["Mixer", "Sequential", "Parallel", "MessagePassing"],
+    "Attention": ["Attention"],
+    "Parts of attention": [],
+    "Graph operators": [
+        "GraphAttention", "GraphAttentionV2", "GraphConvolution",
     ],
+    "Attention at linear cost": ["LinearAttention"],
+    "Recurrent operators": [],
+    "Token MLPs, convolution, pooling": ["TokenMLP", "Convolution", "Pooling", "MaxPooling"],
+    "Channel MLPs": ["Pointwise", "TokenWise"],
     "Blocks": ["Block", "PreNorm", "PostNorm", "ResPostNorm"],
     "Position codes": [
         "LearnedPosition", "SinusoidalPosition", "RandomWalkPosition", "LaplacianPosition",
     ],
-    "Nets": [
-        "TokenNet", "Tokenizer", "EmbeddingTokenizer", "FeatureTokenizer", "PatchTokenizer",
-        "ClassToken", "MeanReadout", "ClassReadout", "TokenReadout",
+    "Tokenizers": [
+        "Tokenizer", "EmbeddingTokenizer", "FeatureTokenizer", "PatchTokenizer", "ClassToken",
     ],
+    "Readouts": ["MeanReadout", "ClassReadout", "TokenReadout"],
+    "Nets": ["TokenNet"],
     "Laws": [
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
         "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",

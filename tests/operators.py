@@ -1,28 +1,19 @@
 """Every operator of tokennet, one line each: the laws, layouts, dtypes and gradients run on all."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+import operators_attention
+import operators_blocks
+import operators_graphs
+import operators_latents
+import operators_positions
+import operators_readouts
+import operators_sequences
 import torch
+from operator_case import ALL, CAUSAL, DIM, GRID, PERM, SHIFT, Operator
 from torch import nn
 
 import tokennet as tn
-
-DIM = 8
-
-
-@dataclass(frozen=True)
-class Operator:
-    """How to make it, which claimable laws it breaks (asserted as broken), and whether it mixes."""
-
-    name: str
-    make: Callable[[], tn.Mixer]
-    breaks: tuple[str, ...] = ()
-    mixes: bool = True
-
-
-PERM, SHIFT, GRID, CAUSAL = "Permutation", "CyclicShift", "GridShift", "Causality"
-ALL = (PERM, SHIFT, CAUSAL)
 
 
 def _pyg(name: str) -> Callable[[], tn.Mixer]:
@@ -47,7 +38,7 @@ def _decoder() -> tn.Mixer:
     return tn.Block(DIM, tn.Attention(DIM, 2, tn.Causal()), tn.Attention(DIM, 2, tn.Memory()))
 
 
-OPERATORS = [
+CORE = [
     Operator("attention", lambda: tn.Attention(DIM, 2), (CAUSAL,)),
     Operator("attention, odd heads", lambda: tn.Attention(DIM, 3, head_dim=5), (CAUSAL,)),
     Operator("attention, no output", lambda: tn.Attention(DIM, 2, output=False), (CAUSAL,)),
@@ -141,12 +132,32 @@ OPERATORS = [
     Operator("class readout", lambda: tn.ClassReadout(DIM, 3), (PERM, SHIFT), mixes=False),
     Operator("token readout", lambda: tn.TokenReadout(DIM, 3), mixes=False),
 ]
+OPERATORS = [
+    *CORE,
+    *operators_attention.OPERATORS,
+    *operators_graphs.OPERATORS,
+    *operators_sequences.OPERATORS,
+    *operators_latents.OPERATORS,
+    *operators_blocks.OPERATORS,
+    *operators_positions.OPERATORS,
+    *operators_readouts.OPERATORS,
+]
 
 
 def edge_dim(mixer: tn.Mixer) -> int | None:
     """Channels of edges that an operator needs."""
     found = [p.edge_dim for p in mixer.modules() if isinstance(getattr(p, "edge_dim", None), int)]
     return found[0] if found else None
+
+
+def memory_dim(mixer: tn.Mixer) -> int | None:
+    """Channels of the memory tokens that an operator reads from its structure."""
+    readers = [
+        p.memory_dim
+        for p in mixer.modules()
+        if "memory" in getattr(getattr(p, "topology", None), "reads", ())
+    ]
+    return readers[0] if readers and "memory" in mixer.reads else None
 
 
 def ragged_tokens(mixer: tn.Mixer, dtype: torch.dtype, *, packed: bool = True) -> tn.Tokens:
@@ -159,12 +170,8 @@ def ragged_tokens(mixer: tn.Mixer, dtype: torch.dtype, *, packed: bool = True) -
     memory = tn.Tokens.from_list(
         [torch.randn(n, 5, dtype=dtype) for n in (2, 0, 3, 1)][: len(lengths)]
     )
-    if "memory" in mixer.reads:
-        width = next(
-            p.memory_dim
-            for p in mixer.modules()
-            if "memory" in getattr(getattr(p, "topology", None), "reads", ())
-        )
+    width = memory_dim(mixer)
+    if width is not None:
         memory = tn.Tokens(torch.randn(len(memory.x), width, dtype=dtype), memory.structure)
     if "grid" in mixer.reads:
         index = index.clamp(max=5)

@@ -5,14 +5,23 @@ import re
 
 import pytest
 from bad import Bad
+from bad_attention import ATTENTION
+from bad_blocks import BLOCKS
 from bad_compositions import COMPOSITIONS, TOPOLOGIES
+from bad_graphs import GRAPHS
+from bad_latents import LATENTS
 from bad_mixers import MIXERS
 from bad_nets import NETS
+from bad_positions import POSITIONS
+from bad_readouts import READOUTS
+from bad_sequences import SEQUENCES
 from bad_structures import STRUCTURES
+from bad_tokenizers import TOKENIZERS
 
 import tokennet as tn
 
-TABLE = STRUCTURES | MIXERS | COMPOSITIONS | TOPOLOGIES | NETS
+TABLE = STRUCTURES | MIXERS | COMPOSITIONS | TOPOLOGIES | NETS | ATTENTION | GRAPHS | SEQUENCES
+TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS
 CASES = [(name, bad) for name, bads in TABLE.items() for bad in bads]
 # no arguments of their own, or made by tokennet only
 EXEMPT = {"Full", "Causal", "Report", "Verdict", "LawBrokenError"}

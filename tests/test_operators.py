@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from operators import DIM, OPERATORS, Operator, ragged_tokens
+from operators import DIM, OPERATORS, Operator, memory_dim, ragged_tokens
 
 import tokennet as tn
 from tokennet.laws import CLAIMABLE, closure
@@ -93,7 +93,7 @@ def test_small_batches_are_defined(operator: Operator, lengths: list[int]) -> No
         lengths = [n for n in lengths if n] and [1] * len(lengths)
         grid = (1,) * getattr(mixer, "axes", 2)
     memory = tn.Structure.packed([2] * len(lengths))
-    width = 5 if "memory" in mixer.reads and operator.name.startswith("attention") else DIM
+    width = memory_dim(mixer) or DIM
     structure = tn.Structure.packed(
         lengths,
         edges=tn.Edges(torch.zeros(2, 0, dtype=torch.int64), None, torch.zeros(0, 3)),

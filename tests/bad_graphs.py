@@ -1,0 +1,5 @@
+"""Bad calls of: graph operators."""
+
+from bad import Bad
+
+GRAPHS: dict[str, list[Bad]] = {}

@@ -1,0 +1,5 @@
+"""Bad calls of: position codes."""
+
+from bad import Bad
+
+POSITIONS: dict[str, list[Bad]] = {}

@@ -1,0 +1,5 @@
+"""Bad calls of: tokenizers and vocabularies."""
+
+from bad import Bad
+
+TOKENIZERS: dict[str, list[Bad]] = {}

@@ -1,0 +1,5 @@
+"""Blocks, norms and channel MLPs, one line each."""
+
+from operator_case import Operator
+
+OPERATORS: list[Operator] = []

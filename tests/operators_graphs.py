@@ -1,0 +1,5 @@
+"""Graph operators, one line each."""
+
+from operator_case import Operator
+
+OPERATORS: list[Operator] = []

@@ -1,0 +1,5 @@
+"""Position codes, one line each."""
+
+from operator_case import Operator
+
+OPERATORS: list[Operator] = []
