@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokennet.checks import kind_of, type_error, value_error
-from tokennet.laws import CLAIMABLE, Law, MemoryPermutation, closure
+from tokennet.laws import CLAIMABLE, Causality, Law, MemoryPermutation, closure
 from tokennet.structure import Structure
 
 FACTS = frozenset({"edges", "grid", "memory", "position"})
@@ -49,6 +50,40 @@ class Mixer(nn.Module, ABC):
         """Channels of the output for `dim` channels of input; None where that is not known."""
         return dim if self.out_dim is None else self.out_dim
 
+    def start(self, structure: Structure) -> Any:
+        """The state before the first token, for `step`; the structure tells batch and memory."""
+        self.check_steps(structure)
+        return Prefix(structure)
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
+        """The next token of every sample: what `forward` gives there, and the state after it.
+
+        Any causal mixer has it. Without a method of its own it runs over all tokens so far each
+        time, which is exact, and slow.
+        """
+        if not isinstance(state, Prefix):
+            hint = "state = mixer.start(structure)"
+            raise type_error("state", kind_of(state), "what start(structure) gave", hint)
+        state = state.extended(x)
+        return self(state.x, state.structure)[:, -1], state
+
+    def check_steps(self, structure: Structure) -> None:
+        """Raises where this mixer can't go token by token."""
+        name = type(self).__name__
+        if not isinstance(structure, Structure):
+            raise type_error("structure", kind_of(structure), "a Structure")
+        if Causality() not in closure(self.claims) or self.pooled:
+            raise value_error(
+                f"claims of {name}", sorted(law.name for law in self.claims), "Causality",
+                "an output that depends on later tokens can't be had step by step",
+            )  # fmt: skip
+        if self.reads - {"position", "memory"}:
+            raise value_error(
+                f"reads of {name}", sorted(self.reads), "position and memory at most",
+                "the next token has no edges or grid yet",
+            )  # fmt: skip
+        structure.require(self.reads, name)
+
     def check(self, x: Tensor, structure: Structure) -> None:
         """Raises where x, the structure and this mixer don't fit together; no values are read."""
         if not isinstance(structure, Structure):
@@ -73,6 +108,25 @@ class Mixer(nn.Module, ABC):
                 "tokens in a sample", longest, f"at most max_tokens ({self.max_tokens}) of "
                 f"{type(self).__name__}", "shorten the samples, or build it for more tokens",
             )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Prefix:
+    """The tokens so far, `[B, t, D]`, of a mixer that goes step by step; `structure` fits them."""
+
+    structure: Structure
+    x: Tensor | None = None
+
+    def extended(self, x: Float[Tensor, "B D"]) -> "Prefix":
+        """With one more token for each sample."""
+        batch = self.structure.batch
+        if not isinstance(x, Tensor) or x.ndim != 2 or x.shape[0] != batch:
+            shape = tuple(x.shape) if isinstance(x, Tensor) else kind_of(x)
+            raise value_error("x", shape, f"one token for each sample, [{batch}, D]")
+        whole = x[:, None] if self.x is None else torch.cat([self.x, x[:, None]], 1)
+        memory = self.structure.memory
+        structure = Structure.dense(batch, whole.shape[1], device=x.device, memory=memory)
+        return Prefix(structure, whole)
 
 
 def check_place(name: str, x: Tensor, module: nn.Module) -> None:

@@ -1,5 +1,8 @@
 """Mixers made of mixers: one after the other, or side by side."""
 
+from collections.abc import Iterable
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -46,8 +49,21 @@ class Composite(Mixer):
     def dim(self):  # type: ignore[override]
         return next((p.dim for p in self.parts if p.dim is not None), None)
 
+    def start(self, structure: Structure) -> list[Any]:
+        self.check_steps(structure)
+        return [part.start(structure) for part in self.parts]
+
     def _numbered(self) -> list[tuple[str, Mixer]]:
         return [(f"mixers[{i}]", mixer) for i, mixer in enumerate(self.parts)]
+
+
+def step_through(parts: Iterable[Mixer], x: Tensor, state: list[Any]) -> tuple[Tensor, list[Any]]:
+    """One token through mixers in turn, each with its own state."""
+    after = []
+    for part, own in zip(parts, state, strict=True):
+        x, own = part.step(x, own)
+        after.append(own)
+    return x, after
 
 
 class Sequential(Composite):
@@ -66,6 +82,9 @@ class Sequential(Composite):
         for mixer in self.mixers:
             x = mixer(x, structure)
         return x
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
+        return step_through(self.parts, x, state)
 
 
 class Parallel(Composite):
@@ -91,3 +110,10 @@ class Parallel(Composite):
         for mixer in others:
             y = add(y, mixer(x, structure), type(mixer).__name__)
         return y
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
+        results = [p.step(x, s) for p, s in zip(self.parts, state, strict=True)]
+        y = results[0][0]
+        for part, (more, _) in zip(self.parts[1:], results[1:], strict=True):
+            y = add(y, more, type(part).__name__)
+        return y, [after for _, after in results]

@@ -4,6 +4,7 @@ Axes: D channels in, K hidden, O channels out.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -52,6 +53,12 @@ class Pointwise(Mixer):
         self.check(x, structure)
         return self.map(x)
 
+    def start(self, structure: Structure) -> None:
+        return None
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
+        return self.map(x[:, None])[:, 0], state
+
 
 class TokenWise(Mixer):
     """Lifts a module that acts on each token by itself: norms, activations, dropout.
@@ -76,3 +83,9 @@ class TokenWise(Mixer):
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
         return self.map(x)
+
+    def start(self, structure: Structure) -> None:
+        return None
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
+        return self.map(x[:, None])[:, 0], state
