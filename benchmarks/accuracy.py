@@ -77,10 +77,10 @@ def attention(dim: int, classes: int) -> tuple[nn.Module, nn.Module]:
         tn.FeatureTokenizer(dim),
         [
             tn.TokenWise(SparseDropout(0.6)),
-            tn.Attention(dim, 8, near, head_dim=8, output=False, dropout=0.6),
+            tn.Attention(dim, tn.Heads(8, head_dim=8, output=False), near, dropout=0.6),
             tn.TokenWise(nn.ELU(), nn.Dropout(0.6)),
         ],
-        tn.Attention(64, 1, near, head_dim=classes, output=False, dropout=0.6),
+        tn.Attention(64, tn.Heads(1, head_dim=classes, output=False), near, dropout=0.6),
     )
     return net, net
 

@@ -14,8 +14,14 @@ GROUPS = {
         "Topology", "Full", "Causal", "Window", "Neighborhood", "EdgeList", "Memory",
     ],
     "Mixers": ["Mixer", "Sequential", "Parallel", "MessagePassing"],
-    "Attention": ["Attention"],
-    "Parts of attention": [],
+    "Attention": [
+        "Attention", "BasicAttention",
+    ],
+    "Parts of attention": [
+        "Heads", "Score", "DotScore", "CosineScore", "BilinearScore", "AdditiveScore",
+        "LocationScore", "Rotary", "QueryKeyNorm", "Bias", "RelativeBias", "AlibiBias", "EdgeBias",
+        "ShortestPathBias", "Normaliser", "Softmax", "HardMax", "TopK", "Sigmoid", "ZeroedSoftmax",
+    ],
     "Graph operators": [
         "GraphAttention", "GraphAttentionV2", "GraphConvolution",
     ],

@@ -33,7 +33,11 @@ MIXERS: dict[str, list[Bad]] = {
         Bad(lambda: tn.Attention("8", 2), T, r"dim is '8'"),
         Bad(lambda: tn.Attention(D, 0), V, r"num_heads is 0, expected at least 1"),
         Bad(lambda: tn.Attention(D, True), T, r"num_heads is True"),
-        Bad(lambda: tn.Attention(D, 2, head_dim=0), V, r"head_dim is 0, expected at least 1"),
+        Bad(
+            lambda: tn.Attention(D, tn.Heads(2, head_dim=0)),
+            V,
+            r"head_dim is 0, expected at least 1",
+        ),
         Bad(
             lambda: tn.Attention(D, 2, dropout=1.5), V, r"dropout is 1.5, expected a probability, 0"
         ),

@@ -40,8 +40,10 @@ def _decoder() -> tn.Mixer:
 
 CORE = [
     Operator("attention", lambda: tn.Attention(DIM, 2), (CAUSAL,)),
-    Operator("attention, odd heads", lambda: tn.Attention(DIM, 3, head_dim=5), (CAUSAL,)),
-    Operator("attention, no output", lambda: tn.Attention(DIM, 2, output=False), (CAUSAL,)),
+    Operator("attention, odd heads", lambda: tn.Attention(DIM, tn.Heads(3, head_dim=5)), (CAUSAL,)),
+    Operator(
+        "attention, no output", lambda: tn.Attention(DIM, tn.Heads(2, output=False)), (CAUSAL,)
+    ),
     Operator("attention, causal", lambda: tn.Attention(DIM, 2, tn.Causal()), (PERM, SHIFT)),
     Operator("attention, window", lambda: tn.Attention(DIM, 2, tn.Window(1)), ALL),
     Operator(

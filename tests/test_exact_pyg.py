@@ -95,7 +95,7 @@ def test_graph_attention_is_gat(
 def test_attention_over_edges_is_transformer_conv(dtype, seed, tokens, dim, num_heads, head_dim):
     torch.manual_seed(seed)
     ours = tn.Parallel(
-        tn.Attention(dim, num_heads, tn.EdgeList(), head_dim=head_dim, output=False),
+        tn.Attention(dim, tn.Heads(num_heads, head_dim=head_dim, output=False), tn.EdgeList()),
         tn.Pointwise(dim, out_dim=num_heads * head_dim),
     )
     theirs = TransformerConv(dim, head_dim, num_heads)

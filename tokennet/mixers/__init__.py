@@ -2,30 +2,84 @@
 
 from tokennet.mixers.attention import Attention
 from tokennet.mixers.base import Mixer
+from tokennet.mixers.basic_attention import (
+    BasicAttention,
+)
+from tokennet.mixers.bias import (
+    AlibiBias,
+    EdgeBias,
+    RelativeBias,
+    ShortestPathBias,
+)
 from tokennet.mixers.combine import Parallel, Sequential
 from tokennet.mixers.convolution import Convolution
 from tokennet.mixers.graph_attention import GraphAttention, GraphAttentionV2
 from tokennet.mixers.graph_convolution import GraphConvolution
+from tokennet.mixers.heads import (
+    Heads,
+)
 from tokennet.mixers.linear_attention import LinearAttention
 from tokennet.mixers.message_passing import MessagePassing
+from tokennet.mixers.normaliser import (
+    HardMax,
+    Normaliser,
+    Sigmoid,
+    Softmax,
+    TopK,
+    ZeroedSoftmax,
+)
 from tokennet.mixers.pointwise import Pointwise, TokenWise
 from tokennet.mixers.pooling import MaxPooling, Pooling
+from tokennet.mixers.rotary import (
+    QueryKeyNorm,
+    Rotary,
+)
+from tokennet.mixers.score import (
+    AdditiveScore,
+    Bias,
+    BilinearScore,
+    CosineScore,
+    DotScore,
+    LocationScore,
+    Score,
+)
 from tokennet.mixers.token_mlp import TokenMLP
 
 __all__ = [
+    "AdditiveScore",
+    "AlibiBias",
     "Attention",
+    "BasicAttention",
+    "Bias",
+    "BilinearScore",
     "Convolution",
+    "CosineScore",
+    "DotScore",
+    "EdgeBias",
     "GraphAttention",
     "GraphAttentionV2",
     "GraphConvolution",
+    "HardMax",
+    "Heads",
     "LinearAttention",
+    "LocationScore",
     "MaxPooling",
     "MessagePassing",
     "Mixer",
+    "Normaliser",
     "Parallel",
     "Pointwise",
     "Pooling",
+    "QueryKeyNorm",
+    "RelativeBias",
+    "Rotary",
+    "Score",
     "Sequential",
+    "ShortestPathBias",
+    "Sigmoid",
+    "Softmax",
     "TokenMLP",
     "TokenWise",
+    "TopK",
+    "ZeroedSoftmax",
 ]

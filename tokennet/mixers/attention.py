@@ -1,17 +1,26 @@
 """Multi-head attention over any topology.
 
-Axes: B samples, N target and M source tokens, T rows, E edges, H heads, D channels of a head.
+Axes: B samples, N target and M source tokens, T rows, E edges, H heads, G heads of keys and values,
+D channels of a head, K channels of an edge.
 """
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import kind_of, positive, probability, split_heads, type_error, value_error
+from tokennet.checks import kind_of, positive, probability, type_error, value_error
 from tokennet.mixers.base import Mixer, check_place
-from tokennet.ops import attend, attention_weights
+from tokennet.mixers.bias import edge_features
+from tokennet.mixers.heads import Heads
+from tokennet.mixers.normaliser import Normaliser, Softmax
+from tokennet.mixers.score import DotScore, Place, Score
+from tokennet.ops import attend, segment_sum, weighted_sum
 from tokennet.structure import Structure
-from tokennet.topology import Dense, Full, Pairs, Topology
+from tokennet.topology import Causal, Dense, Full, Memory, Sparse, Topology
 
 
 class Attention(Mixer):
@@ -20,69 +29,128 @@ class Attention(Mixer):
     Vaswani et al. 2017, "Attention is all you need". The same weights run over `Full()` (a
     transformer), `EdgeList()` (a graph network), `Causal()`, windows, and `Memory()`
     (cross-attention: keys and values from `structure.memory`, of `memory_dim` channels).
-
-    `query`, `key` and `value` may be replaced by any token-wise modules of the same output size.
-    A token that has nobody to listen to gets W_O 0 = the bias of `output`.
+    A token that has nobody to listen to gets W_O 0 = the bias of the output map.
     Shapes: [*, dim] -> [*, dim].
 
     Args:
-        output: False leaves W_O out (then the result has num_heads * head_dim channels).
+        num_heads: a number, or `Heads(8, kv_heads=2, head_dim=16, bias=False, output=False)`.
+        edge_dim: edge features e_ij add to keys and values: q_i.(k_j + W e_ij), v_j + W e_ij (Shi
+            et al. 2021, "Masked label prediction"); never as a tensor [E, H, D]. K.
+        score: `DotScore()` by default; `DotScore(Rotary(64)) + AlibiBias(8)`, `CosineScore()`, ...
+        normaliser: `Softmax()` by default; `HardMax()`, `TopK(4)`, `Sigmoid()`, ...
+        dropout: of the weights.
     """
 
     def __init__(
         self,
         dim: int,
-        num_heads: int,
+        num_heads: int | Heads,
         topology: Topology | None = None,
         *,
-        head_dim: int | None = None,
         memory_dim: int | None = None,
+        edge_dim: int | None = None,
+        score: Score | None = None,
+        normaliser: Normaliser | None = None,
         dropout: float = 0.0,
-        bias: bool = True,
-        output: bool = True,
     ):
         super().__init__()
         self.dim = positive("dim", dim)
-        self.num_heads = positive("num_heads", num_heads)
-        self.head_dim = (
-            positive("head_dim", head_dim) if head_dim is not None else split_heads(dim, num_heads)
-        )
+        self.heads = Heads.of(num_heads, dim)
         self.topology = Full() if topology is None else topology
         if not isinstance(self.topology, Topology):
             raise type_error("topology", kind_of(topology), "a Topology", "e.g. tn.Causal()")
+        self.score = DotScore() if score is None else score
+        if not isinstance(self.score, Score):
+            raise type_error("score", kind_of(score), "a Score", "e.g. tn.CosineScore()")
+        self.normaliser = Softmax() if normaliser is None else normaliser
+        if not isinstance(self.normaliser, Normaliser):
+            raise type_error("normaliser", kind_of(normaliser), "a Normaliser", "e.g. tn.TopK(4)")
         self.dropout = probability("dropout", dropout)
         self.memory_dim = positive("memory_dim", dim if memory_dim is None else memory_dim)
-        if self.memory_dim != dim and "memory" not in self.topology.reads:
+        self.edge_dim = edge_dim
+        self._check_parts()
+        self.out_dim = dim if self.heads.output else self.heads.inner_dim
+        maps = self.heads.maps(dim, self.memory_dim)
+        self.query, self.key, self.value, self.output = maps
+        if edge_dim is not None:
+            self.edge = nn.Linear(edge_dim, self.heads.inner_dim, bias=False)
+
+    def _check_parts(self) -> None:
+        """Raises where topology, score, normaliser and memory don't go together."""
+        reads = self.topology.reads
+        if self.memory_dim != self.dim and "memory" not in reads:
             raise value_error(
-                "memory_dim", memory_dim, "None", "only topology=Memory() reads memory"
+                "memory_dim", self.memory_dim, "None", "only topology=Memory() reads memory"
             )
-        inner, source_dim = self.num_heads * self.head_dim, self.memory_dim
-        self.out_dim = dim if output else inner
-        self.query = nn.Linear(dim, inner, bias=bias)
-        self.key = nn.Linear(source_dim, inner, bias=bias)
-        self.value = nn.Linear(source_dim, inner, bias=bias)
-        self.output: nn.Module = nn.Linear(inner, dim, bias=bias) if output else nn.Identity()
+        for name, part in (("score", self.score), ("normaliser", self.normaliser)):
+            if "memory" in reads and part.reads:
+                raise value_error(
+                    f"reads of {name}", sorted(part.reads), "nothing over Memory()",
+                    "memory tokens have no order or edges to the tokens",
+                )  # fmt: skip
+            if "edges" in reads and getattr(part, "topology", None) is not None:
+                allowed = "one without a topology of its own over edges"
+                raise value_error("normaliser", type(part).__name__, allowed)
+        if self.edge_dim is None:
+            return
+        positive("edge_dim", self.edge_dim)
+        if "edges" not in reads:
+            hint = "over other pairs use score=DotScore() + EdgeBias(edge_dim, num_heads)"
+            raise value_error("edge_dim", self.edge_dim, "None without EdgeList()", hint)
+        if not self.score.is_dot:
+            name = type(self.score).__name__
+            raise value_error("score", name, "a dot product with edge_dim", "e.g. tn.DotScore()")
 
     @property
     def claims(self):  # type: ignore[override]
-        return self.topology.claims
+        return self.topology.claims & self.score.claims & self.normaliser.claims
 
     @property
     def reads(self):  # type: ignore[override]
-        return self.topology.reads
+        return self.topology.reads | self.score.reads | self.normaliser.reads
+
+    @property
+    def max_tokens(self):  # type: ignore[override]
+        return self.score.max_tokens
+
+    def with_maps(self, **maps: nn.Module) -> "Attention":
+        """Itself, with other maps: `query`, `key`, `value`, `output`, any token-wise modules.
+
+        General f_q, f_k, f_v instead of linear ones; `nn.Identity()` leaves a map out.
+        """
+        source = self.memory_dim
+        sizes = {"key": source, "value": source, "output": self.heads.inner_dim}
+        sizes["query"] = self.dim or 0
+        for name, module in maps.items():
+            if name not in sizes:
+                raise value_error("maps", name, "query, key, value or output")
+            if not isinstance(module, nn.Module):
+                raise type_error(name, kind_of(module), "a module")
+            old = getattr(self, name)
+            p = next(module.parameters(), next(self.parameters(), torch.empty(0)))
+            probe = torch.zeros(1, 1, sizes[name], dtype=p.dtype, device=p.device)
+            expected = old.out_features if isinstance(old, nn.Linear) else probe.shape[-1]
+            with torch.no_grad():
+                found = module(probe).shape[-1]
+            if found != expected:
+                raise value_error(f"channels that {name} gives", found, f"{expected}")
+            setattr(self, name, module)
+        return self
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
-        q, k, v, pairs = self._project(x, structure)
-        y = attend(q, k, v, pairs, dropout=self.dropout if self.training else 0.0).flatten(-2)
+        q, k, v, place = self._project(x, structure)
+        y = self._mix(q, k, v, place).flatten(-2)
         layout = structure.layout
-        y = layout.unpad(y) if isinstance(pairs, Dense) else layout.unflat(y)
+        y = layout.unpad(y) if isinstance(place.pairs, Dense) else layout.unflat(y)
         return self.output(y)
 
     def check(self, x: Tensor, structure: Structure) -> None:
         super().check(x, structure)
-        if "memory" not in self.topology.reads:
-            return
+        if "memory" in self.topology.reads:
+            self._check_memory(structure)
+
+    def _check_memory(self, structure: Structure) -> None:
         assert structure.memory is not None  # the line above has seen to it
         memory, name = structure.memory.x, "structure.memory.x"
         if memory.shape[-1] != self.memory_dim:
@@ -94,15 +162,47 @@ class Attention(Mixer):
     def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor | tuple:
         """Who listens to whom: `[B, H, N, M]` of the padded view, or over edges (index, `[E, H]`).
 
-        Rows sum to one (to zero for a token that has nobody to listen to).
+        With the softmax rows sum to one (to zero for a token that has nobody to listen to).
         """
         self.check(x, structure)
-        q, k, _, pairs = self._project(x, structure)
-        weights = attention_weights(q, k, pairs)
-        return weights if isinstance(pairs, Dense) else (pairs.edges.index, weights)
+        q, k, _, place = self._project(x, structure)
+        weights = self._weights(q, self.heads.shared(k), place)
+        return weights if isinstance(place.pairs, Dense) else (place.pairs.edges.index, weights)
 
-    def _project(self, x: Tensor, structure: Structure) -> tuple[Tensor, Tensor, Tensor, Pairs]:
-        """q, k, v `[..., H, D]`, padded or flat as the pairs need them."""
+    def start(self, structure: Structure) -> Any:
+        """For `Causal()` an empty cache, for `Memory()` its keys and values; else all tokens."""
+        if isinstance(self.topology, Memory):
+            self.check_steps(structure)
+            self._check_memory(structure)
+            assert structure.memory is not None
+            memory, facts = structure.memory
+            source = facts.layout.clear(memory)
+            k, v = self.heads.split(self.key(source)), self.heads.split(self.value(source))
+            return Cache(structure, facts.layout.pad(k), facts.layout.pad(v))
+        if isinstance(self.topology, Causal):
+            self.check_steps(structure)
+            return Cache(structure)
+        return super().start(structure)
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
+        if not isinstance(state, Cache):
+            return super().step(x, state)
+        q = self.heads.split(self.query(x))[:, None]  # [B, 1, H, D]
+        pairs = Dense()
+        if isinstance(self.topology, Causal):
+            k, v = self.heads.split(self.key(x)), self.heads.split(self.value(x))
+            state = state.extended(k[:, None], v[:, None])
+        else:
+            dense = self.topology.pairs(state.structure)
+            pairs = dense if isinstance(dense, Dense) else pairs
+        assert state.k is not None
+        assert state.v is not None
+        seen = torch.arange(state.k.shape[1], device=x.device)[None]
+        y = self._mix(q, state.k, state.v, Place(state.structure, pairs, (seen[:, -1:], seen)))
+        return self.output(y.flatten(1)), state
+
+    def _project(self, x: Tensor, structure: Structure) -> tuple[Tensor, Tensor, Tensor, Place]:
+        """q `[..., H, D]`, k, v `[..., G, D]`, padded or flat as the pairs need them."""
         layout, pairs = structure.layout, self.topology.pairs(structure)
         x = layout.clear(x)
         source, source_layout = x, layout
@@ -111,10 +211,64 @@ class Attention(Mixer):
             memory, memory_structure = structure.memory
             source_layout = memory_structure.layout
             source = source_layout.clear(memory)
-        heads = (self.num_heads, self.head_dim)
-        q = self.query(x).unflatten(-1, heads)
-        k = self.key(source).unflatten(-1, heads)
-        v = self.value(source).unflatten(-1, heads)
+        split, place = self.heads.split, Place(structure, pairs)
+        q, k, v = split(self.query(x)), split(self.key(source)), split(self.value(source))
         if isinstance(pairs, Dense):
-            return layout.pad(q), source_layout.pad(k), source_layout.pad(v), pairs
-        return layout.flat(q), source_layout.flat(k), source_layout.flat(v), pairs
+            return layout.pad(q), source_layout.pad(k), source_layout.pad(v), place
+        return layout.flat(q), source_layout.flat(k), source_layout.flat(v), place
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, place: Place) -> Tensor:
+        """The weighted sums `[..., H, D]`."""
+        k, v = self.heads.shared(k), self.heads.shared(v)
+        dropout = self.dropout if self.training else 0.0
+        if self.edge_dim is None and isinstance(self.normaliser, Softmax):
+            dot = self.score.as_dot(q, k, place)
+            if dot is not None:
+                scale, bias = dot.scale, dot.bias
+                pairs = place.pairs
+                return attend(dot.q, dot.k, v, pairs, scale=scale, bias=bias, dropout=dropout)
+        weights = F.dropout(self._weights(q, k, place), dropout)
+        y = weighted_sum(weights, v, place.pairs)
+        return y if self.edge_dim is None else y + self._edge_values(weights, place)
+
+    def _weights(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
+        scores = self.score(q, k, place)
+        if self.edge_dim is not None:
+            scores = scores + self._edge_scores(q, k, place)
+        return self.normaliser(scores, place)
+
+    def _edge_parts(self, place: Place) -> tuple[Any, Tensor, Tensor]:
+        """The edges, their features `[E, K]` and the map W `[H, D, K]`."""
+        assert isinstance(place.pairs, Sparse)  # `_check_parts` has seen to it
+        edges = place.pairs.edges
+        attr = edge_features(edges, self.edge_dim or 0, "Attention")
+        return edges, attr, self.edge.weight.unflatten(0, (self.heads.num_heads, -1))
+
+    def _edge_scores(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
+        """q.(W e) as (q W).e, so that nothing of E H D numbers is made."""
+        edges, attr, matrix = self._edge_parts(place)
+        dot = self.score.as_dot(q, k, place)
+        assert dot is not None
+        reduced = torch.einsum("thd,hdk->thk", dot.q, matrix).index_select(0, edges.target)
+        return torch.einsum("ehk,ek->eh", reduced, attr) * dot.scale
+
+    def _edge_values(self, weights: Tensor, place: Place) -> Tensor:
+        """sum_j w_ij W e_ij as W sum_j w_ij e_ij."""
+        edges, attr, matrix = self._edge_parts(place)
+        each = weights[:, :, None] * attr[:, None]  # [E, H, K]
+        return torch.einsum("thk,hdk->thd", segment_sum(each, edges.target, edges.num_rows), matrix)
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """Keys and values of the tokens so far, or of the memory, `[B, M, G, D]`."""
+
+    structure: Structure
+    k: Tensor | None = None
+    v: Tensor | None = None
+
+    def extended(self, k: Tensor, v: Tensor) -> "Cache":
+        """With those of one more token."""
+        if self.k is None or self.v is None:
+            return Cache(self.structure, k, v)
+        return Cache(self.structure, torch.cat([self.k, k], 1), torch.cat([self.v, v], 1))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tokennet.checks import positive, value_error
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers import Mixer
-from tokennet.net.graph_codes import adjacency, spectrum
+from tokennet.ops.graph import adjacency, spectrum
 from tokennet.structure import Structure
 
 

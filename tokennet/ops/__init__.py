@@ -1,6 +1,14 @@
 """Operations without parameters: tensors in, tensors out."""
 
-from tokennet.ops.attend import attend, attention_weights, edge_softmax, spread_scores
+from tokennet.ops.attend import (
+    attend,
+    attention_weights,
+    dot_scores,
+    edge_softmax,
+    masked_softmax,
+    spread_scores,
+    weighted_sum,
+)
 from tokennet.ops.backend import backend
 from tokennet.ops.pool import sample_max, sample_mean, sample_sum
 from tokennet.ops.segment import segment_max, segment_mean, segment_softmax, segment_sum
@@ -10,7 +18,9 @@ __all__ = [
     "attend",
     "attention_weights",
     "backend",
+    "dot_scores",
     "edge_softmax",
+    "masked_softmax",
     "sample_max",
     "sample_mean",
     "sample_sum",
@@ -21,4 +31,5 @@ __all__ = [
     "segment_sum",
     "spmm",
     "spread_scores",
+    "weighted_sum",
 ]

@@ -26,19 +26,22 @@ def attend(
     pairs: Pairs,
     *,
     scale: float | None = None,
+    bias: Tensor | None = None,
     dropout: float = 0.0,
 ) -> Float[Tensor, "*tokens H C"]:
-    """softmax over the pairs of scale * q.k, times v ("Attention is all you need", equation 1).
+    """softmax over the pairs of scale * q.k + bias, times v ("Attention is all you need", eq. 1).
 
-    Over `Dense` pairs the tensors are padded, `[B, N, H, D]`; over `Sparse` ones flat, `[T, H, D]`.
-    `scale` is 1/sqrt(D) by default. A token without any pair gets 0. `dropout` acts on the weights.
+    Over `Dense` pairs the tensors are padded, `[B, N, H, D]`, and the bias is `[b, H, N, M]`, b
+    being B or 1; over `Sparse` ones flat, `[T, H, D]`, bias `[E, H]`. `scale` is 1/sqrt(D) by
+    default. A token without any pair gets 0. `dropout` acts on the weights.
     """
     factor = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     if isinstance(pairs, Dense):
-        return _attend_dense(q, k, v, pairs, factor, dropout)
-    if is_reference() and not dropout:
+        return _attend_dense(q, k, v, pairs, factor, bias, dropout)
+    if is_reference() and bias is None and not dropout:
         return reference.attend_sparse(q, k, v, pairs.edges, factor)
-    return spread_scores(sddmm(q, k, pairs.edges) * factor, v, pairs.edges, dropout=dropout)
+    scores = sddmm(q, k, pairs.edges) * factor
+    return spread_scores(scores if bias is None else scores + bias, v, pairs.edges, dropout=dropout)
 
 
 def edge_softmax(scores: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tensor, "E H"]:
@@ -46,6 +49,13 @@ def edge_softmax(scores: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tens
     if edges.keep is not None:
         scores = scores.masked_fill(~edges.keep[:, None], -math.inf)
     return segment_softmax(scores, edges.target, edges.num_rows)
+
+
+def masked_softmax(scores: Float[Tensor, "B H N M"], mask: Tensor) -> Float[Tensor, "B H N M"]:
+    """Softmax over the sources where `mask [b, n, M]` is True; 0 for a token that hears nobody."""
+    scores = scores.masked_fill(~mask[:, None], -math.inf)
+    live = mask.any(-1, keepdim=True)[:, None]
+    return scores.masked_fill(~live, 0).softmax(-1) * live
 
 
 def spread_scores(
@@ -60,23 +70,50 @@ def spread_scores(
     return spmm(F.dropout(weights, dropout) if dropout else weights, v, edges)
 
 
+def weighted_sum(
+    weights: Tensor, v: Float[Tensor, "*sources H C"], pairs: Pairs
+) -> Float[Tensor, "*tokens H C"]:
+    """out_i = sum_j weight_ij v_j: weights `[B, H, N, M]` over dense pairs, `[E, H]` over edges."""
+    if isinstance(pairs, Sparse):
+        return spmm(weights, v, pairs.edges)
+    return torch.einsum("bhnm,bmhc->bnhc", weights, v)
+
+
 def _attend_dense(
-    q: Tensor, k: Tensor, v: Tensor, pairs: Dense, scale: float, dropout: float
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    pairs: Dense,
+    scale: float,
+    bias: Tensor | None,
+    dropout: float,
 ) -> Tensor:
     if k.shape[1] == 0:  # nobody to listen to: an empty sum, through which gradients still pass
         return torch.einsum("bnhm,bmhd->bnhd", torch.einsum("bnhd,bmhd->bnhm", q, k), v)
     if is_reference() and not dropout:
         whole = pairs.full_mask(q.shape[1], k.shape[1], q.device)
-        return reference.attend_dense(q, k, v, whole, scale)
+        return reference.attend_dense(q, k, v, whole, scale, bias)
     mask, causal = pairs.mask, pairs.causal
-    if causal and mask is not None:  # torch takes one of the two
+    if causal and (mask is not None or bias is not None):  # torch takes one of the two
         mask, causal = pairs.full_mask(q.shape[1], k.shape[1], q.device), False
+    mask = None if mask is None else mask[:, None]
+    if bias is not None:
+        bias = bias.to(q.dtype)
+        mask = bias if mask is None else bias.masked_fill(~mask, -math.inf)
     y = F.scaled_dot_product_attention(
         q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2),
-        attn_mask=None if mask is None else mask[:, None],
-        dropout_p=dropout, is_causal=causal, scale=scale,
+        attn_mask=mask, dropout_p=dropout, is_causal=causal, scale=scale,
     )  # fmt: skip
     return y.transpose(1, 2)
+
+
+def dot_scores(
+    q: Float[Tensor, "*tokens H D"], k: Float[Tensor, "*sources H D"], pairs: Pairs
+) -> Tensor:
+    """q_i . k_j for the pairs: `[B, H, N, M]` over dense ones, `[E, H]` over edges."""
+    if isinstance(pairs, Sparse):
+        return sddmm(q, k, pairs.edges)
+    return torch.einsum("bnhd,bmhd->bhnm", q, k)
 
 
 def attention_weights(
@@ -88,10 +125,7 @@ def attention_weights(
 ) -> Tensor:
     """The weights themselves: `[B, H, N, M]` over dense pairs, `[E, H]` over sparse ones."""
     factor = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+    scores = dot_scores(q, k, pairs) * factor
     if isinstance(pairs, Sparse):
-        return edge_softmax(sddmm(q, k, pairs.edges) * factor, pairs.edges)
-    scores = torch.einsum("bnhd,bmhd->bhnm", q, k) * factor
-    mask = pairs.full_mask(q.shape[1], k.shape[1], q.device)
-    scores = scores.masked_fill(~mask[:, None], -math.inf)
-    live = mask.any(-1, keepdim=True)[:, None]
-    return scores.masked_fill(~live, 0).softmax(-1) * live
+        return edge_softmax(scores, pairs.edges)
+    return masked_softmax(scores, pairs.full_mask(q.shape[1], k.shape[1], q.device))

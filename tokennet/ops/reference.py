@@ -91,10 +91,12 @@ def attend_sparse(
 
 def attend_dense(
     q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H C"],
-    mask: Bool[Tensor, "b n M"] | None, scale: float,
+    mask: Bool[Tensor, "b n M"] | None, scale: float, bias: Tensor | None = None,
 ) -> Float[Tensor, "B N H C"]:  # fmt: skip
     """Softmax attention where the mask is True; 0 for a token that may look at nothing."""
     scores = torch.einsum("bnhd,bmhd->bhnm", q, k) * scale
+    if bias is not None:
+        scores = scores + bias
     if mask is not None:
         scores = scores.masked_fill(~mask[:, None], -math.inf)
     live = scores.isfinite().any(-1, keepdim=True)

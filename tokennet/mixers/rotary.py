@@ -1,0 +1,75 @@
+"""What is done to queries and keys before their dot product.
+
+Axes: B samples, b B or 1, N tokens, T rows of the flat view, H heads, D channels of a head,
+R channels that turn.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from tokennet.checks import maker, positive, value_error
+from tokennet.mixers.score import CAUSAL_ONLY, Place, QueryKeyMap
+
+
+class Rotary(QueryKeyMap):
+    """Turns each pair of channels by position * base**(-2r/R): scores then know only offsets.
+
+    Su et al. 2021, "RoFormer" (equations 13 to 15). Channel r turns together with r + R/2, as in
+    Llama and GPT-NeoX (the paper's r and r + 1 with the channels in another order). Angles are
+    computed in float64, since positions grow large.
+
+    Args:
+        rotary_dim: channels that turn, the first ones; by default all. R.
+    """
+
+    claims = CAUSAL_ONLY
+    reads = frozenset({"position"})
+
+    def __init__(self, head_dim: int, *, rotary_dim: int | None = None, base: float = 10_000.0):
+        super().__init__()
+        self.head_dim = positive("head_dim", head_dim)
+        name = "head_dim" if rotary_dim is None else "rotary_dim"
+        self.rotary_dim = positive(name, head_dim if rotary_dim is None else rotary_dim)
+        if self.rotary_dim % 2:
+            raise value_error(name, self.rotary_dim, "an even number", "channels turn in pairs")
+        if self.rotary_dim > head_dim:
+            raise value_error("rotary_dim", rotary_dim, f"at most head_dim ({head_dim})")
+        if base <= 1:
+            raise value_error("base", base, "a number greater than 1")
+        self.base = float(base)
+
+    def forward(self, q: Tensor, k: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+        if q.shape[-1] != self.head_dim:
+            raise value_error("head_dim of Rotary", self.head_dim, f"{q.shape[-1]}, a head's")
+        target, source = place.positions
+        return self.turn(q, target), self.turn(k, source)
+
+    def turn(
+        self, x: Float[Tensor, "*tokens H D"], position: Int[Tensor, "*places"]
+    ) -> Float[Tensor, "*tokens H D"]:
+        """x with its channels turned by the angles of the positions."""
+        half = self.rotary_dim // 2
+        step = torch.arange(half, device=x.device, dtype=torch.float64) / half
+        angle = position.double()[..., None, None] * self.base**-step  # [..., 1, R/2]
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+        return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+
+
+class QueryKeyNorm(QueryKeyMap):
+    """Norms of queries and of keys, each its own, over the channels of a head.
+
+    Dehghani et al. 2023, "Scaling vision transformers to 22 billion parameters": keeps scores from
+    growing without bound. `norm(head_dim)` makes one; `nn.RMSNorm` as in Qwen 3.
+    """
+
+    def __init__(self, head_dim: int, *, norm: Callable[[int], nn.Module] = nn.LayerNorm):
+        super().__init__()
+        make = maker("norm", norm, "nn.LayerNorm")
+        self.query, self.key = make(positive("head_dim", head_dim)), make(head_dim)
+
+    def forward(self, q: Tensor, k: Tensor, place: Place) -> tuple[Tensor, Tensor]:
+        return self.query(q), self.key(k)
