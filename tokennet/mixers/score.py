@@ -107,9 +107,11 @@ class BiasedScore(Score):
 
     def __init__(self, score: Score, *biases: Bias):
         super().__init__()
-        nested = isinstance(score, BiasedScore)
-        self.score: Score = score.score if nested else score  # type: ignore[attr-defined]
-        before = list(score.biases) if nested else []  # type: ignore[attr-defined]
+        before: list[nn.Module] = []
+        if isinstance(score, BiasedScore):
+            before = list(score.biases.children())
+            score = score.score
+        self.score: Score = score
         for bias in biases:
             if not isinstance(bias, Bias):
                 raise type_error("bias", kind_of(bias), "a Bias", "e.g. tn.RelativeBias(8)")
