@@ -25,11 +25,21 @@ GROUPS = {
     "Graph operators": [
         "GraphAttention", "GraphAttentionV2", "GraphConvolution",
     ],
-    "Attention at linear cost": ["LinearAttention"],
-    "Recurrent operators": [],
-    "Token MLPs, convolution, pooling": ["TokenMLP", "Convolution", "Pooling", "MaxPooling"],
-    "Channel MLPs": ["Pointwise", "TokenWise"],
-    "Blocks": ["Block", "PreNorm", "PostNorm", "ResPostNorm"],
+    "Attention at linear cost": [
+        "LinearAttention", "LowRankAttention",
+    ],
+    "Recurrent operators": [
+        "RNN", "LSTM", "GRU", "LatentState",
+    ],
+    "Token MLPs, convolution, pooling": [
+        "TokenMLP", "Convolution", "Pooling", "MaxPooling", "FourierMixing", "TokenGating",
+    ],
+    "Channel MLPs": [
+        "Pointwise", "TokenWise", "GatedMLP", "MixtureOfExperts",
+    ],
+    "Blocks": [
+        "Block", "PreNorm", "PostNorm", "ResPostNorm", "SandwichNorm", "NoResidual", "BatchNorm",
+    ],
     "Position codes": [
         "LearnedPosition", "SinusoidalPosition", "RandomWalkPosition", "LaplacianPosition",
     ],

@@ -13,12 +13,27 @@ from tokennet.mixers.bias import (
 )
 from tokennet.mixers.combine import Parallel, Sequential
 from tokennet.mixers.convolution import Convolution
+from tokennet.mixers.experts import (
+    MixtureOfExperts,
+)
+from tokennet.mixers.fourier import (
+    FourierMixing,
+)
+from tokennet.mixers.gated import (
+    GatedMLP,
+)
 from tokennet.mixers.graph_attention import GraphAttention, GraphAttentionV2
 from tokennet.mixers.graph_convolution import GraphConvolution
 from tokennet.mixers.heads import (
     Heads,
 )
+from tokennet.mixers.latent_state import (
+    LatentState,
+)
 from tokennet.mixers.linear_attention import LinearAttention
+from tokennet.mixers.low_rank_attention import (
+    LowRankAttention,
+)
 from tokennet.mixers.message_passing import MessagePassing
 from tokennet.mixers.normaliser import (
     HardMax,
@@ -30,6 +45,11 @@ from tokennet.mixers.normaliser import (
 )
 from tokennet.mixers.pointwise import Pointwise, TokenWise
 from tokennet.mixers.pooling import MaxPooling, Pooling
+from tokennet.mixers.recurrent import (
+    GRU,
+    LSTM,
+    RNN,
+)
 from tokennet.mixers.rotary import (
     QueryKeyNorm,
     Rotary,
@@ -41,11 +61,18 @@ from tokennet.mixers.score import (
     CosineScore,
     DotScore,
     LocationScore,
+    Place,
     Score,
+)
+from tokennet.mixers.token_gating import (
+    TokenGating,
 )
 from tokennet.mixers.token_mlp import TokenMLP
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdditiveScore",
     "AlibiBias",
     "Attention",
@@ -56,18 +83,24 @@ __all__ = [
     "CosineScore",
     "DotScore",
     "EdgeBias",
+    "FourierMixing",
+    "GatedMLP",
     "GraphAttention",
     "GraphAttentionV2",
     "GraphConvolution",
     "HardMax",
     "Heads",
+    "LatentState",
     "LinearAttention",
     "LocationScore",
+    "LowRankAttention",
     "MaxPooling",
     "MessagePassing",
     "Mixer",
+    "MixtureOfExperts",
     "Normaliser",
     "Parallel",
+    "Place",
     "Pointwise",
     "Pooling",
     "QueryKeyNorm",
@@ -78,6 +111,7 @@ __all__ = [
     "ShortestPathBias",
     "Sigmoid",
     "Softmax",
+    "TokenGating",
     "TokenMLP",
     "TokenWise",
     "TopK",

@@ -36,6 +36,9 @@ class Mixer(nn.Module, ABC):
     pooled: bool = False
     """Whether the output has one row for each sample (a readout) and not for each token."""
 
+    couples_samples: bool = False
+    """Whether in train mode the samples of a batch see each other, as through batch statistics."""
+
     dim: int | None = None
     """Channels of the input; None: any."""
 
@@ -181,6 +184,11 @@ def compose_reads(parts: Iterable[Mixer]) -> frozenset[str]:
 def compose_max_tokens(parts: Iterable[Mixer]) -> int | None:
     """The smallest domain of the parts."""
     return min((p.max_tokens for p in parts if p.max_tokens is not None), default=None)
+
+
+def compose_couples(parts: Iterable[Mixer]) -> bool:
+    """Whether any part lets the samples of a batch see each other."""
+    return any(p.couples_samples for p in parts)
 
 
 def as_mixer(name: str, value: Any) -> Mixer:

@@ -1,5 +1,6 @@
 """Mixers made of mixers: one after the other, or side by side."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,25 +14,20 @@ from tokennet.mixers.base import (
     as_mixer,
     check_chain,
     compose_claims,
+    compose_couples,
     compose_max_tokens,
     compose_reads,
 )
 from tokennet.structure import Structure
 
 
-class Composite(Mixer):
-    """Mixers made of mixers; what they promise follows from the parts."""
-
-    def __init__(self, *mixers: Mixer):
-        super().__init__()
-        if not mixers:
-            raise value_error("mixers", "()", f"at least one mixer in {type(self).__name__}")
-        self.mixers = nn.ModuleList(as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers))
+class Composed(Mixer):
+    """What mixers made of mixers share: what they promise follows from their parts."""
 
     @property
+    @abstractmethod
     def parts(self) -> list[Mixer]:
-        """The mixers, in order."""
-        return list(self.mixers)  # type: ignore[arg-type]
+        """The mixers that it is made of."""
 
     @property
     def claims(self):  # type: ignore[override]
@@ -46,12 +42,31 @@ class Composite(Mixer):
         return compose_max_tokens(self.parts)
 
     @property
-    def dim(self):  # type: ignore[override]
-        return next((p.dim for p in self.parts if p.dim is not None), None)
+    def couples_samples(self):  # type: ignore[override]
+        return compose_couples(self.parts)
 
     def start(self, structure: Structure) -> list[Any]:
         self.check_steps(structure)
         return [part.start(structure) for part in self.parts]
+
+
+class Composite(Composed):
+    """A list of mixers."""
+
+    def __init__(self, *mixers: Mixer):
+        super().__init__()
+        if not mixers:
+            raise value_error("mixers", "()", f"at least one mixer in {type(self).__name__}")
+        self.mixers = nn.ModuleList(as_mixer(f"mixers[{i}]", m) for i, m in enumerate(mixers))
+
+    @property
+    def parts(self) -> list[Mixer]:
+        """The mixers, in order."""
+        return list(self.mixers)  # type: ignore[arg-type]
+
+    @property
+    def dim(self):  # type: ignore[override]
+        return next((p.dim for p in self.parts if p.dim is not None), None)
 
     def _numbered(self) -> list[tuple[str, Mixer]]:
         return [(f"mixers[{i}]", mixer) for i, mixer in enumerate(self.parts)]

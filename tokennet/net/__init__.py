@@ -1,6 +1,9 @@
 """Nets: blocks, position codes, tokenizers, readouts."""
 
-from tokennet.net.block import Block, PostNorm, PreNorm, ResPostNorm
+from tokennet.net.block import Block
+from tokennet.net.norms import (
+    BatchNorm,
+)
 from tokennet.net.positions import (
     LaplacianPosition,
     LearnedPosition,
@@ -8,6 +11,13 @@ from tokennet.net.positions import (
     SinusoidalPosition,
 )
 from tokennet.net.readouts import ClassReadout, MeanReadout, TokenReadout
+from tokennet.net.residual import (
+    NoResidual,
+    PostNorm,
+    PreNorm,
+    ResPostNorm,
+    SandwichNorm,
+)
 from tokennet.net.tokenizers import (
     ClassToken,
     EmbeddingTokenizer,
@@ -18,6 +28,7 @@ from tokennet.net.tokenizers import (
 from tokennet.net.tokennet import TokenNet
 
 __all__ = [
+    "BatchNorm",
     "Block",
     "ClassReadout",
     "ClassToken",
@@ -26,11 +37,13 @@ __all__ = [
     "LaplacianPosition",
     "LearnedPosition",
     "MeanReadout",
+    "NoResidual",
     "PatchTokenizer",
     "PostNorm",
     "PreNorm",
     "RandomWalkPosition",
     "ResPostNorm",
+    "SandwichNorm",
     "SinusoidalPosition",
     "TokenNet",
     "TokenReadout",

@@ -13,6 +13,7 @@ from tokennet.mixers.base import (
     as_mixer,
     check_chain,
     compose_claims,
+    compose_couples,
     compose_max_tokens,
     compose_reads,
 )
@@ -65,6 +66,10 @@ class TokenNet(nn.Module):
     @property
     def max_tokens(self) -> int | None:
         return compose_max_tokens(self.parts)
+
+    @property
+    def couples_samples(self) -> bool:
+        return compose_couples(self.parts)
 
     @property
     def pooled(self) -> bool:

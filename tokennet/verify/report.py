@@ -37,7 +37,8 @@ class Witness:
 class Verdict:
     """What was found for one law.
 
-    `role`: "contract" and "claim" must hold, "locality" too; "reads" are facts that must matter;
+    `role`: "contract" and "claim" must hold, "locality" too; "reads" are facts that must matter
+    ("other samples": those of the batch, in train mode, of a module that couples samples);
     "measured" laws are not promised, and are reported whether they hold or not.
     `error` is the largest seen, relative to the size of the output's channel; `floor` the rounding
     noise measured beside it. `cases` were tried, of which `bites` could have failed.

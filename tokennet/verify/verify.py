@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tokennet.checks import positive, type_error, value_error
-from tokennet.laws import CLAIMABLE, CONTRACT, Law, Locality, closure
+from tokennet.laws import CLAIMABLE, CONTRACT, BatchIndependence, Law, Locality, closure
 from tokennet.mixers import Mixer
 from tokennet.mixers.base import FACTS
 from tokennet.net import TokenNet
@@ -21,6 +21,8 @@ from tokennet.verify.plans import LAYOUTS, TIED, Domain, Plan, build
 from tokennet.verify.prepare import prepared
 from tokennet.verify.report import Report, Role, Verdict, Witness
 from tokennet.verify.spread import shrunk, spread_plans
+
+_ALONE, _COUPLING = BatchIndependence(), "other samples"
 
 
 def verify(
@@ -36,7 +38,8 @@ def verify(
     Works on copies in float64 and float32 with random weights and without dropout, in train and
     eval mode. Inputs are spread over sizes, layouts, padding, ties, graphs, strides; what breaks is
     shrunk to a small witness. Laws that are not claimed are measured. A law
-    that no case could have broken counts as untested, and that as a failure.
+    that no case could have broken counts as untested, and that as a failure. Of a module that says
+    `couples_samples`, samples must be independent in eval mode, and must not be in train mode.
 
     Args:
         dim: channels, for a module that takes any.
@@ -111,8 +114,8 @@ class _Search:
         outcome = check_case(self.copy(plan), tokens, case, pooled=self.pooled, gradients=gradients)
         return None if outcome is None else (outcome, case.witness)
 
-    def judge(self, law: Law, role: Role) -> Verdict:
-        """Searches for a case that breaks the law, and shrinks it."""
+    def judge(self, law: Law, role: Role, *, train: bool | None = None) -> Verdict:
+        """Searches for a case that breaks the law, and shrinks it; `train`: in this mode only."""
         seen: list[Outcome] = []
         promised = role != "measured"
 
@@ -128,6 +131,7 @@ class _Search:
         count = self.examples if promised else max(8, self.examples // 2)
         chance = random.Random(f"{law.name} {self.seed}")
         for plan in spread_plans(self.domain, layouts, count, chance):
+            plan = plan if train is None else replace(plan, train=train)
             if breaks(plan):
                 return self._broken(law, role, shrunk(plan, breaks, layouts), seen)
         return self._summary(law, role, seen)
@@ -181,7 +185,13 @@ def _laws(search: _Search) -> list[Verdict]:
             raise value_error(
                 "claims", law.name, f"laws that are closed under composition: {allowed}"
             )
-    verdicts = [search.judge(law, "contract") for law in CONTRACT]
+    couples = search.module.couples_samples
+    verdicts = [
+        search.judge(law, "contract", train=False if couples and law == _ALONE else None)
+        for law in CONTRACT
+    ]
+    if couples and search.domain.train:
+        verdicts.append(_coupling(search))
     for law in CLAIMABLE:
         if _speaks(law, search):
             verdicts.append(search.judge(law, "claim" if law in claims else "measured"))
@@ -191,6 +201,15 @@ def _laws(search: _Search) -> list[Verdict]:
         if verdict.cases or verdict.status == "raised":  # with Full there is nothing outside
             verdicts.append(verdict)
     return verdicts
+
+
+def _coupling(search: _Search) -> Verdict:
+    """Whether the samples see each other in train mode, as the module says."""
+    found = search.judge(_ALONE, "measured", train=True)
+    if found.status == "broken":
+        return replace(found, law=_COUPLING, role="reads", status="used")
+    note = "says that it couples samples in train mode, but no sample saw another"
+    return Verdict(_COUPLING, "reads", "idle", note=note)
 
 
 def _speaks(law: Law, search: _Search) -> bool:
