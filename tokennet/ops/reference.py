@@ -114,3 +114,55 @@ def linear_attend(
         weights = weights * mask[:, None]
     total = weights.sum(-1, keepdim=True)
     return torch.einsum("bhnm,bmhd->bnhd", weights / total.where(total > 0, 1), v)
+
+
+def rnn(
+    x: Float[Tensor, "B N D"], w: Tensor, u: Tensor, b: Tensor, c: Tensor
+) -> Float[Tensor, "B N H"]:
+    """h_i = tanh(w x_i + b + u h_(i-1) + c) from zeros."""
+    h, states = x.new_zeros(len(x), u.shape[1]), []
+    for token in x.unbind(1):
+        h = torch.tanh(token @ w.T + b + h @ u.T + c)
+        states.append(h)
+    return torch.stack(states, 1)
+
+
+def gru(
+    x: Float[Tensor, "B N D"], w: Tensor, u: Tensor, b: Tensor, c: Tensor
+) -> Float[Tensor, "B N H"]:
+    """h_i = (1 - z) n + z h_(i-1); rows of w, u, b, c: reset gate r, update gate z, candidate n."""
+    h, states = x.new_zeros(len(x), u.shape[1]), []
+    for token in x.unbind(1):
+        own, past = (token @ w.T + b).chunk(3, -1), (h @ u.T + c).chunk(3, -1)
+        r, z = torch.sigmoid(own[0] + past[0]), torch.sigmoid(own[1] + past[1])
+        h = (1 - z) * torch.tanh(own[2] + r * past[2]) + z * h
+        states.append(h)
+    return torch.stack(states, 1)
+
+
+def lstm(
+    x: Float[Tensor, "B N D"], w: Tensor, u: Tensor, b: Tensor, c: Tensor
+) -> Float[Tensor, "B N H"]:
+    """h_i = o tanh(m_i), m_i = f m_(i-1) + i tanh(g); rows of w, u, b, c: i, f, g, o."""
+    h = m = x.new_zeros(len(x), u.shape[1])
+    states = []
+    for token in x.unbind(1):
+        i, f, g, o = (token @ w.T + b + h @ u.T + c).chunk(4, -1)
+        m = f.sigmoid() * m + i.sigmoid() * g.tanh()
+        h = o.sigmoid() * m.tanh()
+        states.append(h)
+    return torch.stack(states, 1)
+
+
+def fourier_mix(x: Float[Tensor, "B N D"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B N D"]:
+    """Re(F_n x F_D) of each sample's first n rows, F_n[k, m] = exp(-2 pi i k m / n)."""
+    y = torch.zeros_like(x)
+    for b, n in enumerate(lengths.tolist()):
+        for_tokens, for_channels = (
+            torch.outer(t, t) * (-2j * math.pi / max(len(t), 1))
+            for t in (torch.arange(size, device=x.device).double() for size in (n, x.shape[2]))
+        )
+        y[b, :n] = (for_tokens.exp() @ x[b, :n].to(torch.complex128) @ for_channels.exp()).real.to(
+            x.dtype
+        )
+    return y
