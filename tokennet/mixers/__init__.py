@@ -16,6 +16,12 @@ from tokennet.mixers.convolution import Convolution
 from tokennet.mixers.experts import (
     MixtureOfExperts,
 )
+from tokennet.mixers.features import (
+    EluFeatures,
+    FeatureMap,
+    PositiveRandomFeatures,
+    ReluFeatures,
+)
 from tokennet.mixers.fourier import (
     FourierMixing,
 )
@@ -83,6 +89,8 @@ __all__ = [
     "CosineScore",
     "DotScore",
     "EdgeBias",
+    "EluFeatures",
+    "FeatureMap",
     "FourierMixing",
     "GatedMLP",
     "GraphAttention",
@@ -103,8 +111,10 @@ __all__ = [
     "Place",
     "Pointwise",
     "Pooling",
+    "PositiveRandomFeatures",
     "QueryKeyNorm",
     "RelativeBias",
+    "ReluFeatures",
     "Rotary",
     "Score",
     "Sequential",

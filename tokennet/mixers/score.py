@@ -105,13 +105,16 @@ class Score(Part):
 class BiasedScore(Score):
     """A score plus biases, as `score + bias` makes it."""
 
+    score: Score
+    biases: nn.ModuleList
+
     def __init__(self, score: Score, *biases: Bias):
         super().__init__()
         before: list[nn.Module] = []
         if isinstance(score, BiasedScore):
-            before = list(score.biases.children())
+            before = list(score.biases)
             score = score.score
-        self.score: Score = score
+        self.score = score
         for bias in biases:
             if not isinstance(bias, Bias):
                 raise type_error("bias", kind_of(bias), "a Bias", "e.g. tn.RelativeBias(8)")
