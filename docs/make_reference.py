@@ -26,7 +26,8 @@ GROUPS = {
         "GraphAttention", "GraphAttentionV2", "GraphConvolution",
     ],
     "Attention at linear cost": [
-        "LinearAttention", "LowRankAttention",
+        "LinearAttention", "LowRankAttention", "FeatureMap", "EluFeatures",
+        "PositiveRandomFeatures", "ReluFeatures",
     ],
     "Recurrent operators": [
         "RNN", "LSTM", "GRU", "LatentState",
@@ -45,6 +46,9 @@ GROUPS = {
     ],
     "Tokenizers": [
         "Tokenizer", "EmbeddingTokenizer", "FeatureTokenizer", "PatchTokenizer", "ClassToken",
+        "BlurredPatchTokenizer", "shift_error", "OneHotTokenizer", "NeuronTokenizer", "Vocabulary",
+        "CharacterVocabulary", "ByteVocabulary", "WordVocabulary", "BPEVocabulary",
+        "TextTokenizer", "SeriesTokenizer", "RegionTokenizer", "MoleculeTokenizer",
     ],
     "Readouts": ["MeanReadout", "ClassReadout", "TokenReadout"],
     "Nets": ["TokenNet"],

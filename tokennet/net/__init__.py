@@ -1,6 +1,14 @@
 """Nets: blocks, position codes, tokenizers, readouts."""
 
 from tokennet.net.block import Block
+from tokennet.net.images import (
+    BlurredPatchTokenizer,
+    PatchTokenizer,
+    shift_error,
+)
+from tokennet.net.molecules import (
+    MoleculeTokenizer,
+)
 from tokennet.net.norms import (
     BatchNorm,
 )
@@ -11,6 +19,9 @@ from tokennet.net.positions import (
     SinusoidalPosition,
 )
 from tokennet.net.readouts import ClassReadout, MeanReadout, TokenReadout
+from tokennet.net.regions import (
+    RegionTokenizer,
+)
 from tokennet.net.residual import (
     NoResidual,
     PostNorm,
@@ -18,18 +29,36 @@ from tokennet.net.residual import (
     ResPostNorm,
     SandwichNorm,
 )
+from tokennet.net.series import (
+    SeriesTokenizer,
+)
+from tokennet.net.text import (
+    TextTokenizer,
+)
 from tokennet.net.tokenizers import (
     ClassToken,
     EmbeddingTokenizer,
     FeatureTokenizer,
-    PatchTokenizer,
+    NeuronTokenizer,
+    OneHotTokenizer,
     Tokenizer,
 )
 from tokennet.net.tokennet import TokenNet
+from tokennet.net.vocabularies import (
+    BPEVocabulary,
+    ByteVocabulary,
+    CharacterVocabulary,
+    Vocabulary,
+    WordVocabulary,
+)
 
 __all__ = [
+    "BPEVocabulary",
     "BatchNorm",
     "Block",
+    "BlurredPatchTokenizer",
+    "ByteVocabulary",
+    "CharacterVocabulary",
     "ClassReadout",
     "ClassToken",
     "EmbeddingTokenizer",
@@ -37,15 +66,24 @@ __all__ = [
     "LaplacianPosition",
     "LearnedPosition",
     "MeanReadout",
+    "MoleculeTokenizer",
+    "NeuronTokenizer",
     "NoResidual",
+    "OneHotTokenizer",
     "PatchTokenizer",
     "PostNorm",
     "PreNorm",
     "RandomWalkPosition",
+    "RegionTokenizer",
     "ResPostNorm",
     "SandwichNorm",
+    "SeriesTokenizer",
     "SinusoidalPosition",
+    "TextTokenizer",
     "TokenNet",
     "TokenReadout",
     "Tokenizer",
+    "Vocabulary",
+    "WordVocabulary",
+    "shift_error",
 ]

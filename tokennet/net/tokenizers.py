@@ -1,6 +1,6 @@
 """From data to tokens: `(inputs, structure or None) -> (x, structure)`.
 
-Axes: B samples, N tokens, T rows, C channels of an image, H W pixels, D channels of a token.
+Axes: B samples, N tokens, T rows, F neurons, D channels of a token.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tokennet.checks import kind_of, positive, type_error, value_error
 from tokennet.mixers.base import check_place
-from tokennet.structure import Packed, Padded, Structure
+from tokennet.structure import Edges, Packed, Padded, Structure
 
 
 class Tokenizer(nn.Module, ABC):
@@ -25,7 +25,7 @@ class Tokenizer(nn.Module, ABC):
         """Tokens and their structure; a given structure adds facts (padding, edges, memory)."""
 
 
-def _structure_for(
+def structure_for(
     shape: tuple[int, ...], device: torch.device, structure: Structure | None
 ) -> Structure:
     """The given structure, if tokens of this leading shape fit it; without one, a dense one."""
@@ -48,11 +48,57 @@ def _structure_for(
     return Structure.dense(shape[0], shape[1], device=device)
 
 
-def _check_device(inputs: Tensor, module: nn.Module) -> None:
-    device = next(module.parameters()).device
-    if inputs.device != device:
-        allowed = f"{device} as the parameters of {type(module).__name__}"
+def ragged_structure(
+    lengths: list[int],
+    device: torch.device,
+    structure: Structure | None,
+    edges: Edges | None = None,
+) -> Structure:
+    """The given structure, if it is packed with these lengths; without one, a new one.
+
+    The tokenizer's edges join it where it has none of its own.
+    """
+    if structure is None:
+        return Structure.packed(lengths, device=device, edges=edges)
+    structure = structure_for((sum(lengths),), device, structure)
+    if (given := structure.lengths.tolist()) != lengths:
+        hint = "leave it out, or pass the same samples"
+        raise value_error("structure.lengths", given[:8], f"{lengths[:8]} as the inputs", hint)
+    has_edges = structure.edges is not None or edges is None
+    return structure if has_edges else structure.with_facts(edges=edges)
+
+
+def on_grid(structure: Structure, grid: tuple[int, ...]) -> Structure:
+    """The structure with this grid, unless it has one."""
+    return structure if structure.grid else structure.with_facts(grid=grid)
+
+
+def check_floats(inputs: Any, what: str, hint: str = "", name: str = "inputs") -> None:
+    """Raises where inputs are no tensor of real numbers."""
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
+        raise type_error(name, kind, f"{what} of floating point numbers", hint)
+
+
+def _check_ids(
+    inputs: Any, size: int, like: Tensor, module: nn.Module, structure: Structure | None
+) -> Structure:
+    """The structure for these ids, if each is from 0 to size - 1."""
+    if not isinstance(inputs, Tensor) or inputs.dtype not in (torch.int64, torch.int32):
+        kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
+        raise type_error("inputs", kind, "whole numbers, torch.int64 or torch.int32")
+    if inputs.ndim not in (1, 2):
+        raise value_error("inputs.shape", tuple(inputs.shape), "[B, N] or [T]")
+    if inputs.device != like.device:
+        allowed = f"{like.device} as the parameters of {type(module).__name__}"
         raise value_error("inputs.device", inputs.device, allowed)
+    structure = structure_for(tuple(inputs.shape), inputs.device, structure)
+    if inputs.device.type == "cpu" and inputs.numel() and not torch.compiler.is_compiling():
+        low, high = (int(v) for v in torch.aminmax(inputs))
+        if low < 0 or high >= size:
+            bad = low if low < 0 else high
+            raise value_error("inputs", bad, f"ids from 0 to {size - 1}")
+    return structure
 
 
 class EmbeddingTokenizer(Tokenizer):
@@ -70,19 +116,30 @@ class EmbeddingTokenizer(Tokenizer):
     def forward(
         self, inputs: Int[Tensor, "*tokens"], structure: Structure | None = None
     ) -> tuple[Tensor, Structure]:
-        if not isinstance(inputs, Tensor) or inputs.dtype not in (torch.int64, torch.int32):
-            kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
-            raise type_error("inputs", kind, "whole numbers, torch.int64 or torch.int32")
-        if inputs.ndim not in (1, 2):
-            raise value_error("inputs.shape", tuple(inputs.shape), "[B, N] or [T]")
-        _check_device(inputs, self)
-        structure = _structure_for(tuple(inputs.shape), inputs.device, structure)
-        if inputs.device.type == "cpu" and inputs.numel() and not torch.compiler.is_compiling():
-            low, high = (int(v) for v in torch.aminmax(inputs))
-            if low < 0 or high >= self.num_embeddings:
-                bad = low if low < 0 else high
-                raise value_error("inputs", bad, f"ids from 0 to {self.num_embeddings - 1}")
+        structure = _check_ids(inputs, self.num_embeddings, self.embedding.weight, self, structure)
         return self.embedding(inputs), structure
+
+
+class OneHotTokenizer(Tokenizer):
+    """The one-hot vector of each of `num_embeddings` ids: 1 at the id, 0 elsewhere; no parameters.
+
+    A linear map without bias after it is an `EmbeddingTokenizer`. Inputs: whole numbers `[B, N]`,
+    or `[T]` with a packed structure. Output `[*, num_embeddings]`, in the module's dtype.
+    """
+
+    one: Tensor
+
+    def __init__(self, num_embeddings: int):
+        super().__init__()
+        self.dim = positive("num_embeddings", num_embeddings)
+        self.register_buffer("one", torch.ones(()), persistent=False)  # follows .to(...)
+
+    def forward(
+        self, inputs: Int[Tensor, "*tokens"], structure: Structure | None = None
+    ) -> tuple[Float[Tensor, "*tokens D"], Structure]:
+        structure = _check_ids(inputs, self.dim, self.one, self, structure)
+        ids = torch.arange(self.dim, device=inputs.device)
+        return (inputs[..., None] == ids).to(self.one.dtype), structure
 
 
 class FeatureTokenizer(Tokenizer):
@@ -100,62 +157,36 @@ class FeatureTokenizer(Tokenizer):
     def forward(
         self, inputs: Float[Tensor, "*tokens D"], structure: Structure | None = None
     ) -> tuple[Tensor, Structure]:
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
-            kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
-            raise type_error("inputs", kind, "a tensor of floating point numbers")
+        check_floats(inputs, "a tensor")
         if inputs.ndim not in (2, 3) or inputs.shape[-1] != self.in_dim:
             raise value_error(
                 "inputs.shape", tuple(inputs.shape), f"[B, N, {self.in_dim}] or [T, {self.in_dim}]"
             )
         check_place("inputs", inputs, self)
-        structure = _structure_for(tuple(inputs.shape[:-1]), inputs.device, structure)
+        structure = structure_for(tuple(inputs.shape[:-1]), inputs.device, structure)
         return self.map(inputs), structure
 
 
-class PatchTokenizer(Tokenizer):
-    """Patches of an image, each flattened and mapped linearly: a convolution with that stride.
+class NeuronTokenizer(Tokenizer):
+    """Every channel of a vector as a token of one channel: `[B, F] -> [B, F, 1]`.
 
-    ViT (Dosovitskiy et al. 2021, equation 1). `[B, C, H, W] -> [B, N, dim]`, row by row; the
-    structure gets `grid = (rows, columns)`. With a `stride` smaller than the patch they overlap.
-    The image must hold whole patches.
+    Mixers then work over neurons instead of tokens. No parameters; the structure gets
+    `grid = (F,)`.
     """
 
-    def __init__(self, channels: int, patch: int, dim: int, *, stride: int | None = None):
+    def __init__(self, num_neurons: int):
         super().__init__()
-        self.channels = positive("channels", channels)
-        self.patch = positive("patch", patch)
-        self.dim = positive("dim", dim)
-        self.stride = positive("stride", patch if stride is None else stride)
-        if self.stride > patch:
-            raise value_error("stride", stride, f"at most patch ({patch})", "pixels would be lost")
-        self.map = nn.Conv2d(channels, dim, patch, self.stride)
-
-    def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of patches of an image of this size."""
-        for name, size in (("height", height), ("width", width)):
-            if size < self.patch or (size - self.patch) % self.stride:
-                raise value_error(
-                    f"image {name}", size,
-                    f"patch + a multiple of stride ({self.patch} + k * {self.stride})",
-                    "pad or resize the images",
-                )  # fmt: skip
-        return (height - self.patch) // self.stride + 1, (width - self.patch) // self.stride + 1
+        self.num_neurons = positive("num_neurons", num_neurons)
+        self.dim = 1
 
     def forward(
-        self, inputs: Float[Tensor, "B C H W"], structure: Structure | None = None
-    ) -> tuple[Tensor, Structure]:
-        if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
-            kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
-            raise type_error(
-                "inputs", kind, "images of floating point numbers", "use x.float() / 255"
-            )
-        if inputs.ndim != 4 or inputs.shape[1] != self.channels:
-            raise value_error("inputs.shape", tuple(inputs.shape), f"[B, {self.channels}, H, W]")
-        check_place("inputs", inputs, self)
-        grid = self.grid(inputs.shape[2], inputs.shape[3])
-        x = self.map(inputs).flatten(2).transpose(1, 2)
-        structure = _structure_for(tuple(x.shape[:2]), inputs.device, structure)
-        return x, structure if structure.grid else structure.with_facts(grid=grid)
+        self, inputs: Float[Tensor, "B F"], structure: Structure | None = None
+    ) -> tuple[Float[Tensor, "B F 1"], Structure]:
+        check_floats(inputs, "vectors")
+        if inputs.ndim != 2 or inputs.shape[1] != self.num_neurons:
+            raise value_error("inputs.shape", tuple(inputs.shape), f"[B, {self.num_neurons}]")
+        structure = structure_for(tuple(inputs.shape), inputs.device, structure)
+        return inputs[..., None], on_grid(structure, (self.num_neurons,))
 
 
 class ClassToken(Tokenizer):
