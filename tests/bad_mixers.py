@@ -169,25 +169,6 @@ MIXERS: dict[str, list[Bad]] = {
         Bad(lambda: tn.TokenWise(nn.GELU), T, r"modules\[0\] is the class GELU, expected a module"),
         Bad(lambda: tn.TokenWise(nn.GELU(), 3), T, r"modules\[1\] is int"),
     ],
-    "Convolution": [
-        *common(lambda: tn.Convolution(D, tn.Neighborhood(1))),
-        Bad(
-            lambda: tn.Convolution(D, tn.Full()),
-            V,
-            r"topology is Full, .*Window\(r\) or Neighborhood",
-        ),
-        Bad(lambda: tn.Convolution(D, 3), V, r"topology is 3, expected Window"),
-        Bad(
-            lambda: tn.Convolution(D, tn.Neighborhood(1), grid_axes=3),
-            V,
-            r"grid_axes is 3, .*1 or 2",
-        ),
-        Bad(
-            lambda: tn.Convolution(D, tn.Neighborhood(1), grid_axes=1)(x(), dense()),
-            V,
-            r"structure.grid is \(2, 3\), expected 1 axes; see grid_axes of Convolution",
-        ),
-    ],
     "Pooling": [
         *common(tn.Pooling, any_dim=True, weights=False),
         Bad(lambda: tn.Pooling(3), T, r"topology is int, expected a Topology"),
