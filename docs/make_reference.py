@@ -52,6 +52,9 @@ GROUPS = {
     ],
     "Readouts": ["MeanReadout", "ClassReadout", "TokenReadout"],
     "Nets": ["TokenNet"],
+    "Decoding": [
+        "Decoded", "greedy_decode", "sample_decode", "beam_decode",
+    ],
     "Laws": [
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
         "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",

@@ -34,6 +34,7 @@ __all__ = [
     "Convolution",
     "CosineScore",
     "CyclicShift",
+    "Decoded",
     "Domain",
     "DotScore",
     "EdgeBias",
@@ -120,6 +121,9 @@ __all__ = [
     "ZeroedSoftmax",
     "__version__",
     "backend",
+    "beam_decode",
+    "greedy_decode",
+    "sample_decode",
     "shift_error",
     "verify",
 ]

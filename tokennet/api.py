@@ -72,6 +72,7 @@ from tokennet.net import (
     CharacterVocabulary,
     ClassReadout,
     ClassToken,
+    Decoded,
     EmbeddingTokenizer,
     FeatureTokenizer,
     LaplacianPosition,
@@ -96,6 +97,9 @@ from tokennet.net import (
     TokenReadout,
     Vocabulary,
     WordVocabulary,
+    beam_decode,
+    greedy_decode,
+    sample_decode,
     shift_error,
 )
 from tokennet.ops import backend
@@ -135,6 +139,7 @@ __all__ = [
     "Convolution",
     "CosineScore",
     "CyclicShift",
+    "Decoded",
     "Domain",
     "DotScore",
     "EdgeBias",
@@ -220,6 +225,9 @@ __all__ = [
     "WordVocabulary",
     "ZeroedSoftmax",
     "backend",
+    "beam_decode",
+    "greedy_decode",
+    "sample_decode",
     "shift_error",
     "verify",
 ]

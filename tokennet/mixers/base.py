@@ -54,7 +54,10 @@ class Mixer(nn.Module, ABC):
         return dim if self.out_dim is None else self.out_dim
 
     def start(self, structure: Structure) -> Any:
-        """The state before the first token, for `step`; the structure tells batch and memory."""
+        """The state before the first token, for `step`; the structure tells batch and memory.
+
+        All tensors in it have the batch as first axis, so that samples can be chosen and repeated.
+        """
         self.check_steps(structure)
         return Prefix(structure)
 

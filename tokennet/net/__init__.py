@@ -1,6 +1,12 @@
 """Nets: blocks, position codes, tokenizers, readouts."""
 
 from tokennet.net.block import Block
+from tokennet.net.decode import (
+    Decoded,
+    beam_decode,
+    greedy_decode,
+    sample_decode,
+)
 from tokennet.net.images import (
     BlurredPatchTokenizer,
     PatchTokenizer,
@@ -61,6 +67,7 @@ __all__ = [
     "CharacterVocabulary",
     "ClassReadout",
     "ClassToken",
+    "Decoded",
     "EmbeddingTokenizer",
     "FeatureTokenizer",
     "LaplacianPosition",
@@ -85,5 +92,8 @@ __all__ = [
     "Tokenizer",
     "Vocabulary",
     "WordVocabulary",
+    "beam_decode",
+    "greedy_decode",
+    "sample_decode",
     "shift_error",
 ]

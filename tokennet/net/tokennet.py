@@ -17,6 +17,7 @@ from tokennet.mixers.base import (
     compose_max_tokens,
     compose_reads,
 )
+from tokennet.mixers.combine import step_through
 from tokennet.net.tokenizers import Tokenizer
 from tokennet.structure import Structure, Tokens
 
@@ -101,6 +102,21 @@ class TokenNet(nn.Module):
         for mixer in self.parts:
             x = mixer(x, structure)
         return x
+
+    def start(self, structure: Structure) -> list[Any]:
+        """The states before the first token, for `step`; the structure tells batch and memory."""
+        return [part.start(structure) for part in self.parts]
+
+    def step(self, inputs: Tensor, state: list[Any]) -> tuple[Float[Tensor, "B O"], list[Any]]:
+        """The answer at the next token of every sample, from its input `[B, ...]`, and the states.
+
+        For nets of causal mixers; the same as `forward` on all tokens so far.
+        """
+        x, structure = self.tokenizer(inputs[:, None])
+        if structure.layout.shape != (len(inputs), 1):
+            name = type(self.tokenizer).__name__
+            raise value_error("tokenizer", name, "one that makes one token of each input", "")
+        return step_through(self.parts, x[:, 0], state)
 
     def summary(self, inputs: Any, structure: Structure | None = None) -> "Summary":
         """A table of the parts on these inputs: claims, parameters, FLOPs, receptive field."""
