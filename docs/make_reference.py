@@ -27,7 +27,7 @@ GROUPS = {
     ],
     "Attention at linear cost": [
         "LinearAttention", "LowRankAttention", "FeatureMap", "EluFeatures",
-        "PositiveRandomFeatures", "ReluFeatures",
+        "PositiveRandomFeatures", "ReluFeatures", "Latents",
     ],
     "Recurrent operators": [
         "RNN", "LSTM", "GRU", "LatentState",
@@ -50,11 +50,15 @@ GROUPS = {
         "CharacterVocabulary", "ByteVocabulary", "WordVocabulary", "BPEVocabulary",
         "TextTokenizer", "SeriesTokenizer", "RegionTokenizer", "MoleculeTokenizer",
     ],
-    "Readouts": ["MeanReadout", "ClassReadout", "TokenReadout"],
+    "Readouts": [
+        "MeanReadout", "ClassReadout", "TokenReadout", "SumReadout", "MaxReadout", "GatedReadout",
+        "AttentionReadout", "SetReadout", "set_matching", "set_loss",
+    ],
     "Nets": ["TokenNet"],
     "Decoding": [
         "Decoded", "greedy_decode", "sample_decode", "beam_decode",
     ],
+    "A look inside": [],
     "Laws": [
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
         "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",

@@ -15,12 +15,14 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # imports point to the left only
 LAYERS = [
     "checks",
+    "files",
     "structure",
     "laws",
     "topology",
     "ops",
     "mixers",
     "net",
+    "inspect",
     "verify",
     "data",
     "demo",

@@ -11,7 +11,7 @@ from rich.console import Console
 from tokennet.demo.broken import MaxOfAll, MaxOfSample
 from tokennet.demo.data import digits, karate, shuffle_patches
 from tokennet.demo.nets import GRAPH_MIXERS, IMAGE_MIXERS, graph_net, image_net
-from tokennet.demo.output import _write
+from tokennet.files import write_atomically
 from tokennet.demo.page import scientific
 from tokennet.demo.results import percent
 from tokennet.demo.run import MissingExtraError, require_extras, run_demo
@@ -192,14 +192,14 @@ def test_graph_nets_answer(name):
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    path = _write(tmp_path / "page.html", b"old")
+    path = write_atomically(tmp_path / "page.html", b"old")
 
     def fail(self, target):
         raise OSError("no space")
 
     monkeypatch.setattr("pathlib.Path.replace", fail)
     with pytest.raises(OSError, match="no space"):
-        _write(path, b"new")
+        write_atomically(path, b"new")
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
     assert path.read_bytes() == b"old"
 

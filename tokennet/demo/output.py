@@ -1,7 +1,6 @@
 """What the demo leaves: page, figure and numbers in a folder, and a table in the terminal."""
 
 import json
-import os
 from pathlib import Path
 
 from rich import box
@@ -11,6 +10,7 @@ from rich.table import Table
 from tokennet.demo.figure import draw
 from tokennet.demo.page import render
 from tokennet.demo.results import Results, Row, finding, percent
+from tokennet.files import write_atomically
 
 
 def write_all(results: Results, out: Path) -> dict[str, Path]:
@@ -23,21 +23,10 @@ def write_all(results: Results, out: Path) -> dict[str, Path]:
     page = render(results, pictures)
     numbers = json.dumps(results.as_dict(), indent=2, allow_nan=False)
     return {
-        "page": _write(out / "index.html", page.encode()),
-        "figure": _write(out / "figure.png", pictures[False, False]),
-        "numbers": _write(out / "results.json", numbers.encode()),
+        "page": write_atomically(out / "index.html", page.encode()),
+        "figure": write_atomically(out / "figure.png", pictures[False, False]),
+        "numbers": write_atomically(out / "results.json", numbers.encode()),
     }
-
-
-def _write(path: Path, content: bytes) -> Path:
-    """Writes under another name and renames: a reader sees the old file or the new one, whole."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
 
 
 def print_table(results: Results, console: Console) -> None:

@@ -1,0 +1,52 @@
+"""Pictures of who influences whom."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from tokennet.checks import type_error, value_error
+from tokennet.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def draw_influence(
+    matrices: Mapping[str, Tensor], *, columns: int = 4, path: str | Path | None = None
+) -> "Figure":
+    """One panel for each named matrix `[N_out, N]`: row i is output i, column j the token j.
+
+    Each panel has its own scale, from white (nothing at all) to its largest entry; exact zeros are
+    left white, so that the pairs that can't communicate stand out. Needs matplotlib; with `path` the
+    picture is written there, all or nothing.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    if not matrices:
+        raise value_error("matrices", "{}", "at least one matrix", "e.g. {name: tn.influence(...)}")
+    rows = -(-len(matrices) // columns)
+    figure = Figure(figsize=(2.1 * min(columns, len(matrices)), 2.35 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, min(columns, len(matrices)), squeeze=False).flatten()
+    for axis, (name, matrix) in zip(axes, matrices.items(), strict=False):
+        if not isinstance(matrix, Tensor) or matrix.ndim != 2:
+            kind = tuple(matrix.shape) if isinstance(matrix, Tensor) else type(matrix).__name__
+            raise type_error(f"matrices[{name!r}]", kind, "a matrix [N_out, N]")
+        values = matrix.detach().float().cpu().numpy()
+        high = float(values.max()) if values.size else 0.0
+        axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=high or 1, interpolation="nearest")
+        axis.set_title(name, fontsize=8)
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_aspect("auto" if values.shape[0] == 1 else "equal")
+    for axis in axes[len(matrices) :]:
+        axis.remove()
+    if path is not None:
+        content = BytesIO()
+        figure.savefig(content, dpi=130, format="png")
+        write_atomically(path, content.getvalue())
+    return figure
