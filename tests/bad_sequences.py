@@ -38,6 +38,10 @@ def look_back() -> tn.Mixer:
     return tn.Convolution(D, tn.Causal() & tn.Window(1))
 
 
+def gating() -> tn.Mixer:
+    return tn.TokenGating(D, 4, 4, tn.Causal())
+
+
 def long(make: Callable[[], tn.Mixer]) -> Bad:
     """A sample of more tokens than the mixer, for 4, has positions."""
     words = r"tokens in a sample is 5, expected at most max_tokens \(4\) of .*; shorten"
@@ -102,6 +106,13 @@ SEQUENCES: dict[str, list[Bad]] = {
             r"activation is 'gelu', .*e.g. nn.GELU",
         ),
         long(lambda: tn.TokenGating(D, 4, 4)),
+        Bad(
+            lambda: gating().step(x(2, D), torch.zeros(2, 4, 2)),
+            V,
+            r"tokens of TokenGating is 5, expected at most max_tokens \(4\)",
+        ),
+        Bad(lambda: gating().step(x(2, D), None), T, r"state is NoneType, .*\[B, t, K / 2\]"),
+        Bad(lambda: gating().step(x(3, D), torch.zeros(2, 1, 2)), V, r"x is \(3, 8\), .*\[2, 8\]"),
     ],
     "LowRankAttention": [
         *common(lambda: tn.LowRankAttention(D, 2, 6, 3)),

@@ -22,12 +22,9 @@ BACK = (PERM, SHIFT)
 
 OPERATORS: list[Operator] = [
     Operator("RNN", lambda: tn.RNN(DIM), BACK),
-    Operator("RNN, two layers", lambda: tn.RNN(DIM, 5, num_layers=2), BACK),
     Operator("GRU", lambda: tn.GRU(DIM), BACK),
     Operator("GRU, two layers", lambda: tn.GRU(DIM, 5, num_layers=2), BACK),
     Operator("LSTM", lambda: tn.LSTM(DIM), BACK),
-    Operator("LSTM, two layers", lambda: tn.LSTM(DIM, 5, num_layers=2), BACK),
-    Operator("LSTM block", lambda: tn.Block(DIM, tn.LSTM(DIM)), BACK),
     Operator("latent state", lambda: tn.LatentState(DIM, 5), BACK),
     Operator("latent state, own maps", _own_maps, BACK),
     Operator("convolution, causal", lambda: tn.Convolution(DIM, LOOK_BACK), BACK),

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tokennet.checks import maker, positive, value_error
 from tokennet.mixers.base import Mixer
+from tokennet.mixers.stepping import check_state, check_token
 from tokennet.structure import Structure
 from tokennet.topology import Causal, Full, Topology
 
@@ -73,3 +74,22 @@ class TokenGating(Mixer):
         gate = weight @ front + self.bias.index_select(0, seen)[:, None]
         gate = F.pad(gate, (0, 0, 0, length - front.shape[1]))
         return self.contract(z * layout.spread(gate))
+
+    def start(self, structure: Structure) -> Float[Tensor, "B t K_half"]:
+        """No tokens yet: the state is norm(z_2) of those so far."""
+        self.check_steps(structure)
+        return self.weight.new_zeros(structure.batch, 0, self.norm.weight.shape[0])
+
+    def step(
+        self, x: Float[Tensor, "B D"], state: Float[Tensor, "B t K_half"]
+    ) -> tuple[Float[Tensor, "B D"], Float[Tensor, "B t_new K_half"]]:
+        check_state(state, "[B, t, K / 2]", isinstance(state, Tensor) and state.ndim == 3)
+        check_token(x, len(state), self.dim or 0)
+        here = state.shape[1]
+        if here == self.num_tokens:
+            name = f"tokens of {type(self).__name__}"
+            raise value_error(name, here + 1, f"at most max_tokens ({here})")
+        z, gated = self.activation(self.expand(x)).chunk(2, -1)
+        state = torch.cat([state, self.norm(gated)[:, None]], 1)
+        gate = torch.einsum("n,bnk->bk", self.weight[here, : here + 1], state) + self.bias[here]
+        return self.contract(z * gate), state
