@@ -150,3 +150,21 @@ def test_an_lstm_that_does_not_forget_remembers_further() -> None:
         lstm.get_parameter("bias_ih_l0")[16:32] = 5.0
     kept, lost = influence(lstm, 40), influence(tn.RNN(16), 40)
     assert kept[30] / kept[0] > 1e3 * lost[30] / lost[0]
+
+
+@pytest.mark.parametrize(("make", "gates"), [(tn.RNN, 1), (tn.GRU, 3), (tn.LSTM, 4)])
+def test_flops_are_counted_in_fused_kernels_too(make, gates: int) -> None:
+    """torch's counter does not see into them; two products a token and layer are known."""
+    mixer = make(6, 5, num_layers=2)
+    net = tn.TokenNet(tn.FeatureTokenizer(6), [mixer], tn.TokenReadout(5, 1))
+    row = net.summary(torch.randn(2, 9, 6)).rows[1]
+    assert row.flops == 2 * 2 * 9 * gates * 5 * (6 + 5 + 5 + 5)
+
+
+def test_flops_of_fourier_mixing_are_those_of_the_transform() -> None:
+    """5 n log2(n) of the n values of a sample; four products where lengths differ."""
+    net = tn.TokenNet(tn.FeatureTokenizer(4), [tn.FourierMixing()], tn.TokenReadout(4, 1))
+    assert net.summary(torch.randn(3, 8, 4)).rows[1].flops == 3 * 5 * 32 * 5
+    ragged = tn.Structure.packed([8, 6])
+    by_matrices = net.summary(torch.randn(14, 4), ragged).rows[1].flops
+    assert by_matrices == 2 * 2 * (2 * 8 * 4 * 4 + 2 * 8 * 8 * 4)

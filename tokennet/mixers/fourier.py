@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tokennet.mixers.base import Mixer
 from tokennet.ops import reference
-from tokennet.ops.backend import is_reference
+from tokennet.ops.backend import is_reference, record_flops
 from tokennet.structure import Structure
 
 
@@ -33,6 +33,9 @@ class FourierMixing(Mixer):
         if is_reference():
             y = reference.fourier_mix(front, layout.lengths)
         elif layout.padded_valid is None and front.numel():
+            if not torch.compiler.is_compiling():  # which would compile for this size alone
+                size = front.shape[1] * front.shape[2]
+                record_flops(round(5 * front.numel() * math.log2(size)))  # of a fast transform
             # the transform knows neither float16 nor bfloat16
             wide = front if front.dtype == torch.float64 else front.float()
             y = torch.fft.fft2(wide, dim=(1, 2)).real.to(x.dtype)

@@ -15,7 +15,7 @@ from tokennet.laws import Causality
 from tokennet.mixers.base import Mixer
 from tokennet.mixers.stepping import check_state, check_token
 from tokennet.ops import reference
-from tokennet.ops.backend import is_reference
+from tokennet.ops.backend import is_counting, is_reference
 from tokennet.structure import Structure
 
 Weights = list[Tensor]  # of one layer: input to state, state to state, and their two biases
@@ -44,9 +44,10 @@ class _Recurrent(Mixer, ABC):
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
         y = structure.layout.compact(x)  # [B, N, D], padding last: nothing real comes after it
+        plain = is_reference() or is_counting()
         for weights in self._layers():
             if y.numel():
-                y = self._plain(y, *weights) if is_reference() else self._run(y, weights)
+                y = self._plain(y, *weights) if plain else self._run(y, weights)
             else:  # torch refuses empty sequences
                 y = nn.functional.linear(y, weights[0][: self.hidden_dim])
         return structure.layout.spread(y)

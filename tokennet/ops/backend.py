@@ -42,6 +42,11 @@ def sparse_flops() -> Iterator[list[int]]:
         _flops.remove(collected)
 
 
+def is_counting() -> bool:
+    """Whether a `sparse_flops` block is open; then no fused kernel should hide its cost."""
+    return bool(_flops)
+
+
 def record_flops(count: int) -> None:
     """Tells the open `sparse_flops` blocks of `count` operations."""
     for collected in _flops:
