@@ -4,7 +4,8 @@ BIN := .venv/bin
 WORKERS ?= 2
 # tests that run once more with every annotated shape and dtype checked at every call
 TYPED := $(addprefix tests/test_,structure.py edges.py transform.py topology.py ops.py attend.py net.py \
-  exact_torch.py exact_pyg.py exact_convolution.py)
+  exact_torch.py exact_pyg.py exact_convolution.py tokenizers.py tokenizers_text.py \
+  tokenizers_graphs.py)
 
 .PHONY: setup demo test test-slow test-gpu typecheck lint types reference check clean
 

@@ -129,7 +129,7 @@ def _from_graph(name: str, graph: Any) -> _Molecule:
 
 
 def _atom(
-    name: str, number: int, charge: int, hydrogens: int, aromatic: bool
+    name: str, number: int, charge: Any, hydrogens: Any, aromatic: Any
 ) -> tuple[int, int, int, int]:
     for key, value, low, high in (
         ("charge", charge, -CHARGE, CHARGE), ("hydrogens", hydrogens, 0, HYDROGENS),

@@ -206,24 +206,28 @@ class ClassToken(Tokenizer):
         nn.init.trunc_normal_(self.token, std=0.02)
 
     def forward(self, inputs: Any, structure: Structure | None = None) -> tuple[Tensor, Structure]:
-        x, structure = self.tokenizer(inputs, structure)
-        layout = structure.layout
-        batch = layout.batch
-        new: Padded | Packed
-        if isinstance(layout, Padded):
-            x = torch.cat([self.token.to(x.dtype).expand(batch, 1, -1), x], 1)
-            front = torch.ones(batch, 1, dtype=torch.bool, device=x.device)
-            new = Padded(torch.cat([front, layout.valid], 1), layout.dense)
-            shift = layout.sample + 1
-        else:
-            ptr = layout.ptr + torch.arange(batch + 1, device=x.device)
-            new = Packed(ptr, layout.num_tokens + batch, layout.max_length + 1)
-            shift = layout.sample + 1
-            place = torch.arange(layout.rows, device=x.device) + shift
-            rows = self.token.to(x.dtype).expand(new.num_tokens, -1)
-            x = rows.index_copy(0, place, x)
-        edges = structure.edges
-        if edges is not None:
-            index = edges.index.long()
-            edges = type(edges)(index + shift[index], edges.weight, edges.attr)
-        return x, Structure(new, edges, None, structure.memory)
+        return put_first(self.token, *self.tokenizer(inputs, structure))
+
+
+def put_first(token: Tensor, x: Tensor, structure: Structure) -> tuple[Tensor, Structure]:
+    """`token [D]` in front of each sample; edges move along, the grid is dropped."""
+    layout = structure.layout
+    batch = layout.batch
+    new: Padded | Packed
+    if isinstance(layout, Padded):
+        x = torch.cat([token.to(x.dtype).expand(batch, 1, -1), x], 1)
+        front = torch.ones(batch, 1, dtype=torch.bool, device=x.device)
+        new = Padded(torch.cat([front, layout.valid], 1), layout.dense)
+        shift = layout.sample + 1
+    else:
+        ptr = layout.ptr + torch.arange(batch + 1, device=x.device)
+        new = Packed(ptr, layout.num_tokens + batch, layout.max_length + 1)
+        shift = layout.sample + 1
+        place = torch.arange(layout.rows, device=x.device) + shift
+        rows = token.to(x.dtype).expand(new.num_tokens, -1)
+        x = rows.index_copy(0, place, x)
+    edges = structure.edges
+    if edges is not None:
+        index = edges.index.long()
+        edges = type(edges)(index + shift[index], edges.weight, edges.attr)
+    return x, Structure(new, edges, None, structure.memory)

@@ -171,9 +171,8 @@ class BPEVocabulary(Vocabulary):
     @staticmethod
     def train(texts: Iterable[str], size: int) -> "BPEVocabulary":
         """Up to `size` symbols (at least the 256 bytes), learned from the texts."""
-        lib = _library()
         positive("size", size, minimum=256)
-        texts = checked_texts("texts", texts)
+        texts, lib = checked_texts("texts", texts), _library()
         tokenizer = lib.Tokenizer(lib.models.BPE())
         tokenizer.pre_tokenizer = lib.pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = lib.decoders.ByteLevel()
