@@ -9,7 +9,9 @@ import tokennet as tn
 PAGE = Path(__file__).with_name("reference.md")
 
 GROUPS = {
-    "Structure: facts about a batch": ["Structure", "Padded", "Packed", "Edges", "Tokens"],
+    "Structure: facts about a batch": [
+        "Structure", "Padded", "Packed", "Edges", "Tokens", "expander_edges",
+    ],
     "Topologies: who communicates": [
         "Topology", "Full", "Causal", "Window", "Neighborhood", "EdgeList", "Memory",
     ],
@@ -23,7 +25,8 @@ GROUPS = {
         "ShortestPathBias", "Normaliser", "Softmax", "HardMax", "TopK", "Sigmoid", "ZeroedSoftmax",
     ],
     "Graph operators": [
-        "GraphAttention", "GraphAttentionV2", "GraphConvolution",
+        "GraphAttention", "GraphAttentionV2", "GraphConvolution", "SAGEConvolution",
+        "GINConvolution", "GINEConvolution", "PNAConvolution", "GatedGraphConvolution",
     ],
     "Attention at linear cost": [
         "LinearAttention", "LowRankAttention", "FeatureMap", "EluFeatures",
@@ -48,7 +51,7 @@ GROUPS = {
         "Tokenizer", "EmbeddingTokenizer", "FeatureTokenizer", "PatchTokenizer", "ClassToken",
         "BlurredPatchTokenizer", "shift_error", "OneHotTokenizer", "NeuronTokenizer", "Vocabulary",
         "CharacterVocabulary", "ByteVocabulary", "WordVocabulary", "BPEVocabulary",
-        "TextTokenizer", "SeriesTokenizer", "RegionTokenizer", "MoleculeTokenizer",
+        "TextTokenizer", "SeriesTokenizer", "RegionTokenizer", "MoleculeTokenizer", "VirtualToken",
     ],
     "Readouts": [
         "MeanReadout", "ClassReadout", "TokenReadout", "SumReadout", "MaxReadout", "GatedReadout",
@@ -58,7 +61,9 @@ GROUPS = {
     "Decoding": [
         "Decoded", "greedy_decode", "sample_decode", "beam_decode",
     ],
-    "A look inside": [],
+    "A look inside": [
+        "influence", "is_transformer", "draw_influence",
+    ],
     "Laws": [
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
         "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",

@@ -28,6 +28,13 @@ from tokennet.mixers.fourier import (
 from tokennet.mixers.gated import (
     GatedMLP,
 )
+from tokennet.mixers.gated_graph import (
+    GatedGraphConvolution,
+)
+from tokennet.mixers.gin import (
+    GINConvolution,
+    GINEConvolution,
+)
 from tokennet.mixers.graph_attention import GraphAttention, GraphAttentionV2
 from tokennet.mixers.graph_convolution import GraphConvolution
 from tokennet.mixers.heads import (
@@ -35,6 +42,9 @@ from tokennet.mixers.heads import (
 )
 from tokennet.mixers.latent_state import (
     LatentState,
+)
+from tokennet.mixers.latents import (
+    Latents,
 )
 from tokennet.mixers.linear_attention import LinearAttention
 from tokennet.mixers.low_rank_attention import (
@@ -49,6 +59,9 @@ from tokennet.mixers.normaliser import (
     TopK,
     ZeroedSoftmax,
 )
+from tokennet.mixers.pna import (
+    PNAConvolution,
+)
 from tokennet.mixers.pointwise import Pointwise, TokenWise
 from tokennet.mixers.pooling import MaxPooling, Pooling
 from tokennet.mixers.recurrent import (
@@ -59,6 +72,9 @@ from tokennet.mixers.recurrent import (
 from tokennet.mixers.rotary import (
     QueryKeyNorm,
     Rotary,
+)
+from tokennet.mixers.sage import (
+    SAGEConvolution,
 )
 from tokennet.mixers.score import (
     AdditiveScore,
@@ -92,6 +108,9 @@ __all__ = [
     "EluFeatures",
     "FeatureMap",
     "FourierMixing",
+    "GINConvolution",
+    "GINEConvolution",
+    "GatedGraphConvolution",
     "GatedMLP",
     "GraphAttention",
     "GraphAttentionV2",
@@ -99,6 +118,7 @@ __all__ = [
     "HardMax",
     "Heads",
     "LatentState",
+    "Latents",
     "LinearAttention",
     "LocationScore",
     "LowRankAttention",
@@ -107,6 +127,7 @@ __all__ = [
     "Mixer",
     "MixtureOfExperts",
     "Normaliser",
+    "PNAConvolution",
     "Parallel",
     "Place",
     "Pointwise",
@@ -116,6 +137,7 @@ __all__ = [
     "RelativeBias",
     "ReluFeatures",
     "Rotary",
+    "SAGEConvolution",
     "Score",
     "Sequential",
     "ShortestPathBias",

@@ -1,5 +1,9 @@
 """Nets: blocks, position codes, tokenizers, readouts."""
 
+from tokennet.net.attention_readout import (
+    AttentionReadout,
+    SetReadout,
+)
 from tokennet.net.block import Block
 from tokennet.net.decode import (
     Decoded,
@@ -24,7 +28,14 @@ from tokennet.net.positions import (
     RandomWalkPosition,
     SinusoidalPosition,
 )
-from tokennet.net.readouts import ClassReadout, MeanReadout, TokenReadout
+from tokennet.net.readouts import (
+    ClassReadout,
+    GatedReadout,
+    MaxReadout,
+    MeanReadout,
+    SumReadout,
+    TokenReadout,
+)
 from tokennet.net.regions import (
     RegionTokenizer,
 )
@@ -38,6 +49,10 @@ from tokennet.net.residual import (
 from tokennet.net.series import (
     SeriesTokenizer,
 )
+from tokennet.net.set_loss import (
+    set_loss,
+    set_matching,
+)
 from tokennet.net.text import (
     TextTokenizer,
 )
@@ -50,6 +65,9 @@ from tokennet.net.tokenizers import (
     Tokenizer,
 )
 from tokennet.net.tokennet import TokenNet
+from tokennet.net.virtual_token import (
+    VirtualToken,
+)
 from tokennet.net.vocabularies import (
     BPEVocabulary,
     ByteVocabulary,
@@ -59,6 +77,7 @@ from tokennet.net.vocabularies import (
 )
 
 __all__ = [
+    "AttentionReadout",
     "BPEVocabulary",
     "BatchNorm",
     "Block",
@@ -70,8 +89,10 @@ __all__ = [
     "Decoded",
     "EmbeddingTokenizer",
     "FeatureTokenizer",
+    "GatedReadout",
     "LaplacianPosition",
     "LearnedPosition",
+    "MaxReadout",
     "MeanReadout",
     "MoleculeTokenizer",
     "NeuronTokenizer",
@@ -85,15 +106,20 @@ __all__ = [
     "ResPostNorm",
     "SandwichNorm",
     "SeriesTokenizer",
+    "SetReadout",
     "SinusoidalPosition",
+    "SumReadout",
     "TextTokenizer",
     "TokenNet",
     "TokenReadout",
     "Tokenizer",
+    "VirtualToken",
     "Vocabulary",
     "WordVocabulary",
     "beam_decode",
     "greedy_decode",
     "sample_decode",
+    "set_loss",
+    "set_matching",
     "shift_error",
 ]

@@ -3,15 +3,16 @@
 Axes: B samples, D channels, O outputs.
 """
 
+import math
 from collections.abc import Callable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import maker, positive
+from tokennet.checks import kind_of, maker, positive, type_error, value_error
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers import Mixer
-from tokennet.ops import sample_mean
+from tokennet.ops import sample_max, sample_mean, sample_sum, segment_softmax
 from tokennet.structure import Padded, Structure
 
 Norm = Callable[[int], nn.Module]
@@ -39,6 +40,75 @@ class MeanReadout(_Readout):
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "B O"]:
         self.check(x, structure)
         return self.map(sample_mean(self.norm(x), structure.layout))
+
+
+class SumReadout(_Readout):
+    """W sum_i norm(x_i) + b over the real tokens: `[*, D] -> [B, O]`; it can count them.
+
+    Zaheer et al. 2017, "Deep sets" (theorem 2); Xu et al. 2019, "How powerful are graph neural
+    networks?" (section 5.2).
+    """
+
+    claims = closure({Permutation()})
+    pooled = True
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "B O"]:
+        self.check(x, structure)
+        return self.map(sample_sum(self.norm(x), structure.layout))
+
+
+class MaxReadout(_Readout):
+    """W max_i norm(x_i) + b, channel by channel: `[*, D] -> [B, O]`; an empty sample gives b.
+
+    Qi et al. 2017, "PointNet" (equation 1).
+    """
+
+    claims = closure({Permutation()})
+    pooled = True
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "B O"]:
+        self.check(x, structure)
+        return self.map(sample_max(self.norm(x), structure.layout))
+
+
+class GatedReadout(_Readout):
+    """W sum_i softmax_i(g(x_i)) norm(x_i) + b, the softmax over the sample: `[*, D] -> [B, O]`.
+
+    Li et al. 2019, "Graph matching networks" (equation 3), with a softmax; PyG's
+    `AttentionalAggregation`. An empty sample gives b.
+
+    Args:
+        gate: g, a token-wise module to one channel, or to D: then each channel has weights of its
+            own; None: a linear map to one.
+    """
+
+    claims = closure({Permutation()})
+    pooled = True
+
+    def __init__(
+        self,
+        dim: int,
+        out_dim: int,
+        *,
+        gate: nn.Module | None = None,
+        norm: Norm | None = nn.LayerNorm,
+    ):
+        super().__init__(dim, out_dim, norm=norm)
+        if gate is not None and not isinstance(gate, nn.Module):
+            raise type_error("gate", kind_of(gate), "a module or None", "e.g. nn.Linear(dim, 1)")
+        self.gate: nn.Module = nn.Linear(dim, 1) if gate is None else gate
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "B O"]:
+        self.check(x, structure)
+        layout = structure.layout
+        x = layout.clear(x)
+        score = self.gate(x)
+        if score.shape[-1] not in (1, x.shape[-1]):
+            allowed = f"1 or {x.shape[-1]}"
+            raise value_error("channels that gate gives", score.shape[-1], allowed)
+        score = layout.flat(score.masked_fill(~layout.valid[..., None], -math.inf))
+        weights = layout.unflat(segment_softmax(score, layout.sample, layout.batch))
+        return self.map(sample_sum(weights * self.norm(x), layout))
 
 
 class ClassReadout(_Readout):
