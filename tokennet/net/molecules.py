@@ -134,7 +134,7 @@ def _atom(
     for key, value, low, high in (
         ("charge", charge, -CHARGE, CHARGE), ("hydrogens", hydrogens, 0, HYDROGENS),
     ):  # fmt: skip
-        whole = isinstance(value, Real) and value == int(value)
+        whole = isinstance(value, Real) and float(value).is_integer()
         if not whole or not low <= value <= high:
             raise value_error(f"{name}.{key}", repr(value), f"a whole number from {low} to {high}")
     return number, int(charge), int(hydrogens), int(bool(aromatic))
