@@ -236,3 +236,15 @@ def test_low_rank_attention_with_a_landmark_for_each_token_is_attention(dtype):
     theirs.load_state_dict({k: v for k, v in ours.state_dict().items() if "landmarks" not in k})
     x, structure = torch.randn(2, 6, 8, dtype=dtype), tn.Structure.dense(2, 6)
     assert (ours(x, structure) - theirs(x, structure)).abs().max() < TOLERANCE[dtype]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_fourier_mixing_in_half_precision_is_rounded_once(dtype) -> None:
+    """torch has no such transform: it is done in float32, alike for one length and for several."""
+    x = torch.randn(2, 9, 6).to(dtype)
+    equal = tn.FourierMixing()(x, tn.Structure.dense(2, 9))
+    ragged = tn.FourierMixing()(torch.cat([*x, x[0, :1]]), tn.Structure.packed([9, 9, 1]))
+    exact = torch.fft.fft2(x.double()).real
+    assert equal.dtype == ragged.dtype == dtype
+    for y in (equal, ragged[:18].view_as(equal)):
+        assert ((y.double() - exact).abs() <= torch.finfo(dtype).eps * exact.abs() + 1e-4).all()

@@ -30,18 +30,18 @@ class FourierMixing(Mixer):
         self.check(x, structure)
         layout = structure.layout
         front = layout.compact(x)  # [B, N, D]
+        if front.dtype in (torch.float16, torch.bfloat16):  # of which torch has no transform
+            front = front.float()
         if is_reference():
             y = reference.fourier_mix(front, layout.lengths)
         elif layout.padded_valid is None and front.numel():
             if not torch.compiler.is_compiling():  # which would compile for this size alone
                 size = front.shape[1] * front.shape[2]
                 record_flops(round(5 * front.numel() * math.log2(size)))  # of a fast transform
-            # the transform knows neither float16 nor bfloat16
-            wide = front if front.dtype == torch.float64 else front.float()
-            y = torch.fft.fft2(wide, dim=(1, 2)).real.to(x.dtype)
+            y = torch.fft.fft2(front, dim=(1, 2)).real
         else:
             y = _by_matrices(front, layout.lengths)
-        return layout.spread(y)
+        return layout.spread(y.to(x.dtype))
 
 
 def _by_matrices(x: Float[Tensor, "B N D"], lengths: Int[Tensor, " B"]) -> Float[Tensor, "B N D"]:
