@@ -19,6 +19,8 @@ REDUCTIONS = {
     "sum": ops.segment_sum,
     "mean": ops.segment_mean,
     "max": ops.segment_max,
+    "min": ops.segment_min,
+    "std": ops.segment_std,
     "softmax": ops.segment_softmax,
 }
 each = pytest.mark.parametrize("name", REDUCTIONS)
@@ -38,7 +40,7 @@ def test_segments(name: str, size: int, count: int, dtype: torch.dtype) -> None:
     compare(lambda v: reduction(v, segment, count), random(size, 3, dtype=dtype), scale=4)
 
 
-@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+@pytest.mark.parametrize("name", ["sum", "mean", "max", "min", "std"])
 @pytest.mark.parametrize("rest", [(), (1,), (2, 20), (2, 3, 4)], ids=str)
 def test_segments_of_any_rank(name: str, rest: tuple[int, ...]) -> None:
     segment = segments(40, 7)
@@ -85,6 +87,17 @@ def test_softmax_of_extreme_scores(dtype: torch.dtype) -> None:
     )
     assert not found[0][[16, 17, 20, 21, 22, 23]].any()
     torch.testing.assert_close(found[0][24:28], torch.full((4, 2), 0.25, dtype=dtype))
+
+
+def test_min_and_std_by_hand() -> None:
+    """And nothing infinite where all values of a segment are equal."""
+    values = torch.tensor([[3.0], [1.0], [5.0], [5.0], [-2.0]], requires_grad=True)
+    segment = torch.tensor([0, 0, 2, 2, 3])
+    assert ops.segment_min(values, segment, 5).flatten().tolist() == [1, 0, 5, -2, 0]
+    spread = ops.segment_std(values, segment, 5)
+    assert spread.flatten().tolist() == [1, 0, 0, 0, 0]
+    (grad,) = torch.autograd.grad(spread.sum(), values)
+    assert grad.flatten().tolist() == [0.5, -0.5, 0, 0, 0]
 
 
 def test_softmax_keeps_precision_in_bfloat16() -> None:
@@ -188,7 +201,7 @@ def test_reference_differs_from_the_fast_path() -> None:
     from unittest import mock
 
     edges, q = graph("random", 5), torch.randn(5, 1, 2)
-    for name in ("sddmm", "spmm", "segment_sum", "segment_mean", "segment_max", "segment_softmax"):
+    for name in ("sddmm", "spmm", *(f"segment_{name}" for name in REDUCTIONS)):
         with mock.patch(f"tokennet.ops.reference.{name}", side_effect=KeyError(name)):
             call = {
                 "sddmm": lambda: ops.sddmm(q, q, edges),

@@ -11,7 +11,14 @@ from tokennet.ops.attend import (
 )
 from tokennet.ops.backend import backend
 from tokennet.ops.pool import sample_max, sample_mean, sample_sum
-from tokennet.ops.segment import segment_max, segment_mean, segment_softmax, segment_sum
+from tokennet.ops.segment import (
+    segment_max,
+    segment_mean,
+    segment_min,
+    segment_softmax,
+    segment_std,
+    segment_sum,
+)
 from tokennet.ops.sparse import sddmm, spmm
 
 __all__ = [
@@ -27,7 +34,9 @@ __all__ = [
     "sddmm",
     "segment_max",
     "segment_mean",
+    "segment_min",
     "segment_softmax",
+    "segment_std",
     "segment_sum",
     "spmm",
     "spread_scores",

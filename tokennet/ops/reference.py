@@ -39,6 +39,24 @@ def segment_max(
     return torch.stack(largest) if largest else values[:0]
 
 
+def segment_min(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = smallest of the values with segment s, 0 without any."""
+    parts = [values[segment == s] for s in range(num_segments)]
+    smallest = [p.amin(0) if len(p) else p.sum(0) for p in parts]
+    return torch.stack(smallest) if smallest else values[:0]
+
+
+def segment_std(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = standard deviation of the values with segment s, 0 where its square is <= 1e-5."""
+    parts = [values[segment == s] for s in range(num_segments)]
+    v = [p.var(0, correction=0) if len(p) else p.sum(0) for p in parts]
+    return torch.stack([p.where(p > 1e-5, 1).sqrt() * (p > 1e-5) for p in v]) if v else values[:0]
+
+
 def segment_softmax(
     scores: Float[Tensor, "E H"], segment: Int[Tensor, " E"], num_segments: int
 ) -> Float[Tensor, "E H"]:

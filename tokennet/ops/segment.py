@@ -43,6 +43,32 @@ def segment_max(
     return out.scatter_reduce(0, index, values, "amax", include_self=False)
 
 
+def segment_min(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = smallest of the values with segment s, 0 without any."""
+    if is_reference():
+        return reference.segment_min(values, segment, num_segments)
+    return -segment_max(-values, segment, num_segments)
+
+
+def segment_std(
+    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+) -> Float[Tensor, "S *rest"]:
+    """out[s] = standard deviation (of the whole, not of a draw) of the values with segment s.
+
+    0 without any, and 0 where the variance is at most 1e-5: there its gradient would grow without
+    bound, so it is 0 too.
+    """
+    if is_reference():
+        return reference.segment_std(values, segment, num_segments)
+    mean = segment_mean(values, segment, num_segments)
+    away = values - mean.index_select(0, segment)
+    variance = segment_mean(away.square(), segment, num_segments)
+    spread = variance > 1e-5
+    return variance.where(spread, 1).sqrt() * spread
+
+
 def segment_softmax(
     scores: Float[Tensor, "E H"], segment: Int[Tensor, " E"], num_segments: int
 ) -> Float[Tensor, "E H"]:

@@ -1,7 +1,19 @@
 """Facts about a batch of tokens."""
 
 from tokennet.structure.edges import Edges, SortedEdges
+from tokennet.structure.expander import (
+    expander_edges,
+)
 from tokennet.structure.layout import Layout, Packed, Padded
 from tokennet.structure.structure import Structure, Tokens
 
-__all__ = ["Edges", "Layout", "Packed", "Padded", "SortedEdges", "Structure", "Tokens"]
+__all__ = [
+    "Edges",
+    "Layout",
+    "Packed",
+    "Padded",
+    "SortedEdges",
+    "Structure",
+    "Tokens",
+    "expander_edges",
+]
