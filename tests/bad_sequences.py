@@ -49,8 +49,8 @@ def long(make: Callable[[], tn.Mixer]) -> Bad:
 
 
 SEQUENCES: dict[str, list[Bad]] = {
-    "RNN": recurrent(tn.RNN, r"\[L, B, H\]"),
-    "GRU": recurrent(tn.GRU, r"\[L, B, H\]"),
+    "RNN": recurrent(tn.RNN, r"\[B, L, H\]"),
+    "GRU": recurrent(tn.GRU, r"\[B, L, H\]"),
     "LSTM": [
         *recurrent(tn.LSTM, r"the pair \(h, c\)"),
         Bad(lambda: tn.LSTM(D).step(x(2, D), torch.zeros(1, 2, D)), T, r"state is Tensor, .*pair"),

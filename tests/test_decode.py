@@ -23,6 +23,22 @@ def language(seed: int = 0, *, memory: bool = False) -> tn.TokenNet:
     return net.eval()
 
 
+def recurrent(seed: int) -> tn.TokenNet:
+    """States of every kind: of two layers, linear attention's sums, a window, a prefix."""
+    torch.manual_seed(seed)
+    layers = [
+        tn.GRU(DIM, num_layers=2),
+        tn.LSTM(DIM),
+        tn.LinearAttention(DIM, 2, tn.Causal()),
+        tn.Convolution(DIM, tn.Causal() & tn.Window(2)),
+        tn.Attention(DIM, 2, tn.Causal() & tn.Window(2)),
+        tn.LatentState(DIM, 3),
+    ]
+    net = tn.TokenNet(tn.EmbeddingTokenizer(V, DIM), layers, tn.TokenReadout(DIM, V))
+    torch.nn.init.normal_(net.readout.map.weight, std=1.0)
+    return net.eval()
+
+
 def log_prob(net: tn.TokenNet, sequence: list[int], given: int, memory: Tensor | None) -> float:
     """Of what comes after the first `given` ids."""
     ids = torch.tensor([sequence[:-1]])
@@ -122,6 +138,20 @@ def test_beams_are_at_least_as_good_as_greedy() -> None:
     assert min(gains) > -0.5
     assert max(gains) > 0.05
     assert sum(gains) > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_kind_of_state_follows_its_beam(seed: int) -> None:
+    """What a beam says of its probability is what the net says of the whole sequence."""
+    net = recurrent(seed)
+    found = tn.beam_decode(net, [[0], [1, 2]], beams=5, max_tokens=4, stop=STOP)
+    for prompt, beams in zip([[0], [1, 2]], found, strict=True):
+        assert len(beams) == 5
+        for decoded in beams:
+            whole = prompt + decoded.tokens + [STOP] * (len(decoded.tokens) < 4)
+            with torch.no_grad():
+                expected = log_prob(net, whole, len(prompt), None)
+            assert decoded.log_prob == pytest.approx(expected, abs=1e-4)
 
 
 def test_length_power_prefers_longer() -> None:

@@ -60,6 +60,15 @@ def test_reference_is_up_to_date() -> None:
     assert namespace["page"]() == (ROOT / "docs" / "reference.md").read_text()
 
 
+def test_family_pages_are_up_to_date() -> None:
+    """`make reference` writes their tables: claims and facts come from the code."""
+    space = runpy.run_path(str(ROOT / "docs" / "make_families.py"))
+    for family in space["FAMILIES"]:
+        path = ROOT / "docs" / f"{family.name}.md"
+        assert space["page"](family) == path.read_text(), f"{path.name}: run make reference"
+        assert (ROOT / "docs" / "pictures" / f"{family.name}.png").exists()
+
+
 def test_readme_counts_the_planted_bugs() -> None:
     import mutants_graphs
     import mutants_hidden

@@ -112,7 +112,7 @@ def test_mixing_weights_are_what_the_output_uses() -> None:
         mixer = mixer.double()
         weights = mixer.weights(x, structure)
         values = getattr(mixer, "value", nn.Identity())(x)
-        heads = getattr(mixer, "num_heads", 1)
+        heads = mixer.heads.num_heads if hasattr(mixer, "heads") else 1
         if isinstance(weights, tuple):
             edges, alpha = weights
             parts = alpha[..., None] * values.unflatten(-1, (heads, -1))[edges[0]]

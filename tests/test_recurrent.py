@@ -98,7 +98,7 @@ def test_states_have_a_fixed_size() -> None:
     structure = tn.Structure.dense(2, 1)
     for make, shapes in (
         (lambda: tn.GRU(4, 3, num_layers=2), [(2, 2, 3)]),
-        (lambda: tn.LSTM(4, 3), [(1, 2, 3), (1, 2, 3)]),
+        (lambda: tn.LSTM(4, 3), [(2, 1, 3), (2, 1, 3)]),
         (lambda: tn.LatentState(4, 5), [(2, 5)]),
         (lambda: tn.Convolution(4, tn.Causal() & tn.Window(3)), [(2, 3, 4)]),
     ):

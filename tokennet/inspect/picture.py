@@ -5,6 +5,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 
 from tokennet.checks import type_error, value_error
@@ -19,15 +20,17 @@ def draw_influence(
 ) -> "Figure":
     """One panel for each named matrix `[N_out, N]`: row i is output i, column j the token j.
 
-    Each panel has its own scale, from white (nothing at all) to its largest entry; exact zeros are
-    left white, so that the pairs that can't communicate stand out. Needs matplotlib; with `path` the
-    picture is written there, all or nothing.
+    Each panel has its own scale, of square roots, from pale to its largest entry; exact zeros are
+    left white, so that the pairs that can't communicate stand out. Needs matplotlib; with `path`
+    the picture is written there, wholly or not at all.
     """
+    import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     if not matrices:
         raise value_error("matrices", "{}", "at least one matrix", "e.g. {name: tn.influence(...)}")
+    colours = mpl.colormaps["Blues"].with_extremes(bad="white")
     rows = -(-len(matrices) // columns)
     figure = Figure(figsize=(2.1 * min(columns, len(matrices)), 2.35 * rows), layout="constrained")
     FigureCanvasAgg(figure)
@@ -36,13 +39,13 @@ def draw_influence(
         if not isinstance(matrix, Tensor) or matrix.ndim != 2:
             kind = tuple(matrix.shape) if isinstance(matrix, Tensor) else type(matrix).__name__
             raise type_error(f"matrices[{name!r}]", kind, "a matrix [N_out, N]")
-        values = matrix.detach().float().cpu().numpy()
-        high = float(values.max()) if values.size else 0.0
-        axis.imshow(values, cmap="YlGnBu", vmin=0, vmax=high or 1, interpolation="nearest")
+        values = matrix.detach().double().cpu().sqrt().masked_fill(matrix.cpu() == 0, torch.nan)
+        high = float(values.nan_to_num().max()) if values.numel() else 1.0
+        axis.imshow(values.numpy(), cmap=colours, vmin=-high / 6, vmax=high or 1)
         axis.set_title(name, fontsize=8)
         axis.set_xticks([])
         axis.set_yticks([])
-        axis.set_aspect("auto" if values.shape[0] == 1 else "equal")
+        axis.set_aspect("auto" if matrix.shape[0] == 1 else "equal")
     for axis in axes[len(matrices) :]:
         axis.remove()
     if path is not None:

@@ -67,13 +67,13 @@ class _Recurrent(Mixer, ABC):
             for layer in range(self.num_layers)
         ]
 
-    def _zeros(self, structure: Structure) -> Float[Tensor, "L B H"]:
+    def _zeros(self, structure: Structure) -> Float[Tensor, "B L H"]:
         self.check_steps(structure)
         weight = self.get_parameter("weight_hh_l0")
-        return weight.new_zeros(self.num_layers, structure.batch, self.hidden_dim)
+        return weight.new_zeros(structure.batch, self.num_layers, self.hidden_dim)
 
     def _check_step(self, x: Tensor, state: Tensor) -> None:
-        check_token(x, state.shape[1], self.dim or 0)
+        check_token(x, state.shape[0], self.dim or 0)
 
 
 _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -86,27 +86,27 @@ class _OneState(_Recurrent, ABC):
     def _cell(self, x: Tensor, h: Tensor, weights: Weights) -> Float[Tensor, "B H"]:
         """The state after one more token."""
 
-    def start(self, structure: Structure) -> Float[Tensor, "L B H"]:
+    def start(self, structure: Structure) -> Float[Tensor, "B L H"]:
         """Zeros, one state for each layer and sample."""
         return self._zeros(structure)
 
     def step(
-        self, x: Float[Tensor, "B D"], state: Float[Tensor, "L B H"]
-    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "L B H"]]:
-        check_state(state, "[L, B, H]", isinstance(state, Tensor) and state.ndim == 3)
+        self, x: Float[Tensor, "B D"], state: Float[Tensor, "B L H"]
+    ) -> tuple[Float[Tensor, "B H"], Float[Tensor, "B L H"]]:
+        check_state(state, "[B, L, H]", isinstance(state, Tensor) and state.ndim == 3)
         self._check_step(x, state)
         new = []
-        for h, weights in zip(state.unbind(0), self._layers(), strict=True):
+        for h, weights in zip(state.unbind(1), self._layers(), strict=True):
             x = self._cell(x, h, weights)
             new.append(x)
-        return x, torch.stack(new)
+        return x, torch.stack(new, 1)
 
 
 class RNN(_OneState):
     """h_i = tanh(W x_i + b + U h_(i-1) + c) from h_0 = 0; the output is h.
 
     Elman 1990, "Finding structure in time"; layer l > 1 reads the states of layer l - 1. Causal, of
-    one state `[L, B, H]` for `start` and `step`. The names of the weights, hence the state dict,
+    one state `[B, L, H]` for `start` and `step`. The names of the weights, hence the state dict,
     are those of `nn.RNN`. Compiled, it is unrolled: once for each length. Shapes: [*, dim] ->
     [*, hidden_dim], by default dim.
     """
@@ -143,7 +143,7 @@ class LSTM(_Recurrent):
     """h_i = o tanh(c_i), c_i = f c_(i-1) + i tanh(g): gates i, f, o, candidate g of x_i, h_(i-1).
 
     Hochreiter and Schmidhuber 1997, "Long short-term memory", with the forget gate f of Gers et al.
-    2000, as in `nn.LSTM`. The state for `start` and `step` is the pair (h, c), each `[L, B, H]`.
+    2000, as in `nn.LSTM`. The state for `start` and `step` is the pair (h, c), each `[B, L, H]`.
     Names of the weights, compilation and shapes as in `RNN`.
     """
 
@@ -156,7 +156,7 @@ class LSTM(_Recurrent):
         zero, *rest = _rest(x, self.hidden_dim, weights)
         return torch.lstm(x, (zero, zero), *rest)[0]
 
-    def start(self, structure: Structure) -> tuple[Float[Tensor, "L B H"], Float[Tensor, "L B H"]]:
+    def start(self, structure: Structure) -> tuple[Float[Tensor, "B L H"], Float[Tensor, "B L H"]]:
         """Zeros: h and c of each layer and sample."""
         zero = self._zeros(structure)
         return zero, zero
@@ -169,11 +169,11 @@ class LSTM(_Recurrent):
         self._check_step(x, state[0])
         new = []
         for h, c, weights in zip(
-            state[0].unbind(0), state[1].unbind(0), self._layers(), strict=True
+            state[0].unbind(1), state[1].unbind(1), self._layers(), strict=True
         ):
             new.append(torch.lstm_cell(x, (h, c), *weights))
             x = new[-1][0]
-        return x, (torch.stack([h for h, _ in new]), torch.stack([c for _, c in new]))
+        return x, (torch.stack([h for h, _ in new], 1), torch.stack([c for _, c in new], 1))
 
 
 def _rest(x: Tensor, size: int, weights: Weights) -> tuple:
