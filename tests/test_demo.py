@@ -11,10 +11,10 @@ from rich.console import Console
 from tokennet.demo.broken import MaxOfAll, MaxOfSample
 from tokennet.demo.data import digits, karate, shuffle_patches
 from tokennet.demo.nets import GRAPH_MIXERS, IMAGE_MIXERS, graph_net, image_net
-from tokennet.files import write_atomically
 from tokennet.demo.page import scientific
 from tokennet.demo.results import percent
 from tokennet.demo.run import MissingExtraError, require_extras, run_demo
+from tokennet.files import write_atomically
 from tokennet.verify import verify
 
 
