@@ -63,7 +63,7 @@ class Latents(Mixer):
     @property
     def readers(self) -> list[Mixer]:
         """What the latents go through."""
-        return [self.read, *self.mixers]  # type: ignore[list-item]
+        return [self.read, *self.mixers]
 
     @property
     def claims(self):  # type: ignore[override]
@@ -104,7 +104,7 @@ def read_tokens(
     """The latents of each sample, after mixers for which the tokens x are the memory."""
     memory = Tokens(x, Structure(structure.layout))
     own = Structure.dense(structure.batch, len(latents), device=x.device, memory=memory)
-    h = latents.to(x.dtype).expand(structure.batch, -1, -1)
+    h = latents.to(x.dtype).repeat(structure.batch, 1, 1)  # a view of a weight upsets torch's hooks
     for mixer in mixers:
         h = mixer(h, own)
     return h

@@ -94,7 +94,8 @@ class LinearAttention(Mixer):
     def start(self, structure: Structure) -> Float[Tensor, "B G F D_plus_1"]:
         """Zeros: S of each sample and head of keys, with z as its last column."""
         self.check_steps(structure)
-        k = self._keys(self.key.weight.new_zeros(structure.batch, self.dim or 0))  # for its shape
+        first = next(self.parameters()).new_zeros(structure.batch, self.dim or 0)
+        k = self._keys(first)  # for its shape and dtype
         return torch.zeros_like(k)[..., None].repeat(1, 1, 1, (self.heads.head_dim or 0) + 1)
 
     def step(
