@@ -52,13 +52,13 @@ def batch(count: int, length: int = 3) -> tuple[torch.Tensor, torch.Tensor, torc
 
 
 @torch.no_grad()
-def translate(model: Translator, digits: torch.Tensor, longest: int = 20) -> list[str]:
-    """Greedy: the most likely letter, one after the other."""
-    letters = torch.zeros(len(digits), 1, dtype=torch.int64)
-    for _ in range(longest):
-        scores = model(digits, letters, torch.ones_like(letters, dtype=torch.bool))
-        letters = torch.cat([letters, scores[:, -1:].argmax(-1)], 1)
-    return ["".join(LETTERS[i] for i in row[1:]).split(">")[0] for row in letters.tolist()]
+def translate(model: Translator, digits: torch.Tensor, beams: int = 1) -> list[str]:
+    """Letter by letter, each step with what the decoder keeps of those before it."""
+    memory = tn.Tokens.dense(model.encoder(digits))
+    found = tn.beam_decode(
+        model.decoder, [[0]] * len(digits), beams=beams, max_tokens=20, stop=1, memory=memory
+    )
+    return ["".join(LETTERS[i] for i in best.tokens) for best, *_ in found]
 
 
 def main(steps: int = 400) -> float:
@@ -76,10 +76,12 @@ def main(steps: int = 400) -> float:
             print(f"step {step:4}: loss {loss.item():.3f}", flush=True)
     model.eval()
     digits, _, _ = batch(100)
-    found = translate(model, digits)
     wanted = [" ".join(NAMES[d] for d in row) for row in digits.tolist()]
-    right = sum(a == b for a, b in zip(found, wanted, strict=True)) / len(wanted)
-    print(f"{digits[0].tolist()} -> {found[0]!r}; {right:.0%} of 100 new rows right")
+    for beams in (1, 4):
+        found = translate(model, digits, beams)
+        right = sum(a == b for a, b in zip(found, wanted, strict=True)) / len(wanted)
+        first = f"{digits[0].tolist()} -> {found[0]!r}"
+        print(f"{first}; beams: {beams}; {right:.0%} of 100 new rows right", flush=True)
     return right
 
 

@@ -85,6 +85,27 @@ def test_files_are_small() -> None:
     assert long == {}
 
 
+def _arguments(tree: ast.AST) -> dict[str, int]:
+    """Arguments of the constructors, without self; dataclasses list their fields instead."""
+    found = {}
+    for c in ast.walk(tree):
+        if isinstance(c, ast.ClassDef):
+            for f in c.body:
+                if isinstance(f, ast.FunctionDef) and f.name == "__init__":
+                    given = [*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs]
+                    found[c.name] = len(given) - 1
+                    assert f.args.kwarg is None, f"{c.name} passes **kwargs on"
+    return found
+
+
+def test_constructors_are_short() -> None:
+    """Parts are passed as modules: eight arguments at most."""
+    counts = [_arguments(ast.parse(path.read_text())) for path in FILES]
+    found = {name: n for each in counts for name, n in each.items()}
+    assert len(found) > 60
+    assert {name: n for name, n in found.items() if n > 8} == {}
+
+
 def _modules_after(code: str) -> set[str]:
     script = f"{code}\nimport sys\nprint(' '.join(m.split('.')[0] for m in sys.modules))"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
