@@ -8,6 +8,7 @@ from tokennet.checks import type_error
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers import Attention, BasicAttention, Mixer
 from tokennet.net import TokenNet
+from tokennet.net.position import Position
 
 TOKEN_WISE = frozenset({Permutation(), Causality()})
 
@@ -36,8 +37,6 @@ def _leaves(module: nn.Module) -> Iterator[Mixer]:
 
 
 def _kind(mixer: Mixer) -> str:
-    from tokennet.net.position import Position
-
     if isinstance(mixer, (Attention, BasicAttention)):
         return "attention"
     apart = isinstance(mixer, Position) or closure(mixer.claims) >= TOKEN_WISE
