@@ -80,8 +80,10 @@ def test_latents_are_an_induced_set_attention_block(
     assert_exact(ours, theirs, names, run, lambda x: theirs(x, valid)[valid], [x])
 
 
-@each_dtype
-@each_norm
+# three blocks without norm make numbers so large that float32 has not five places left
+@pytest.mark.parametrize(
+    ("dtype", "norm"), [(torch.float32, True), (torch.float64, True), (torch.float64, False)]
+)
 @draws
 @given(seeds, counts, sizes, counts, counts)
 def test_attention_readout_is_the_set_transformer(
@@ -106,11 +108,10 @@ def test_attention_readout_is_the_set_transformer(
     names |= mab_names("mixers.2.mixers.1.", "decoders.0.mab.", norm)
     lengths, sample = ragged(batch, longest)
     x = torch.randn(len(sample), dim, dtype=dtype)
-    structure, scale = tn.Structure.packed(lengths), 1.0 if norm else 0.1  # or numbers grow
+    structure = tn.Structure.packed(lengths)
     assert_exact(
-        ours, theirs, names,
-        lambda x: ours(x, structure) * scale, lambda x: theirs(x, sample) * scale, [x],
-    )  # fmt: skip
+        ours, theirs, names, lambda x: ours(x, structure), lambda x: theirs(x, sample), [x]
+    )
 
 
 @each_dtype

@@ -16,7 +16,6 @@ from tokennet.mixers.base import (
     as_mixer,
     check_chain,
     compose_couples,
-    compose_max_tokens,
 )
 from tokennet.structure import Structure, Tokens
 
@@ -59,30 +58,18 @@ class Latents(Mixer):
                 raise value_error(name, type(mixer).__name__, allowed, "e.g. over tn.Memory()")
         check_chain([("write", write)], dim)
         self.out_dim = write.width(dim)
+        self.max_tokens = write.max_tokens
+        self.couples_samples = compose_couples([*self.readers, write])
+        # attributes, not properties: torch.compile would trace those
+        blind = order_blind(self.readers)
+        shifts = {Permutation(), CyclicShift(), GridShift()}
+        self.claims = closure(write.claims) & shifts if blind else frozenset()
+        self.reads = (write.reads - {"memory"}) | (frozenset() if blind else {"position"})
 
     @property
     def readers(self) -> list[Mixer]:
         """What the latents go through."""
         return [self.read, *self.mixers]
-
-    @property
-    def claims(self):  # type: ignore[override]
-        if not order_blind(self.readers):
-            return frozenset()
-        return closure(self.write.claims) & {Permutation(), CyclicShift(), GridShift()}
-
-    @property
-    def reads(self):  # type: ignore[override]
-        position = frozenset() if order_blind(self.readers) else {"position"}
-        return (self.write.reads - {"memory"}) | position
-
-    @property
-    def max_tokens(self):  # type: ignore[override]
-        return compose_max_tokens([self.write])
-
-    @property
-    def couples_samples(self):  # type: ignore[override]
-        return compose_couples([*self.readers, self.write])
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)

@@ -33,18 +33,11 @@ class _Asking(Mixer):
         for mixer in mixers:
             width = mixer.width(width)
         self._width = dim if width is None else width
-
-    @property
-    def claims(self):  # type: ignore[override]
-        return closure({Permutation()}) if order_blind(self._parts) else frozenset()
-
-    @property
-    def reads(self):  # type: ignore[override]
-        return frozenset() if order_blind(self._parts) else frozenset({"position"})
-
-    @property
-    def couples_samples(self):  # type: ignore[override]
-        return compose_couples(self._parts)
+        self.couples_samples = compose_couples(self._parts)
+        if order_blind(self._parts):
+            self.claims = closure({Permutation()})
+        else:
+            self.reads = frozenset({"position"})
 
     @property
     def _parts(self) -> list[Mixer]:
