@@ -30,7 +30,8 @@ class LinearAttention(Mixer):
     Katharopoulos et al. 2020, "Transformers are RNNs" (equations 5 to 12). The sums run over the
     sample, `Full()`, or up to i, `Causal()`: O(N F D) instead of O(N^2 D). Causal, it goes token by
     token with S and z as the state, of one size however long the sample. Sums are in float32 at
-    least. Where all weights are 0, a token gets W_O 0. Shapes: [*, dim] -> [*, dim].
+    least (under autocast in its dtype). Where all weights are 0, a token gets W_O 0.
+    Shapes: [*, dim] -> [*, dim].
 
     Args:
         num_heads: a number, or `Heads(8, kv_heads=2, head_dim=16, bias=False, output=False)`.
