@@ -1,5 +1,7 @@
 """Bad calls of attention with other scores, biases and normalisers."""
 
+from collections.abc import Callable
+
 from bad import Bad, D, T, V, common, dense, x
 from torch import nn
 
@@ -12,6 +14,33 @@ def scored(score: tn.Score, topology: tn.Topology | None = None, **more: object)
 
 def run(score: tn.Score, topology: tn.Topology | None = None) -> object:
     return scored(score, topology)(x(), dense())
+
+
+def _heads(make: Callable[[int, int], tn.Score]) -> list[Bad]:
+    """Scores for other heads than the two of four channels; one of each would spread over all."""
+    found = []
+    for topology in (tn.Full(), tn.EdgeList()):
+        for heads, dim, name in ((1, 4, "num_heads"), (3, 4, "num_heads"), (2, 1, "head_dim")):
+            own, other = (heads, 2) if name == "num_heads" else (dim, 4)
+            found.append(
+                Bad(
+                    lambda h=heads, d=dim, t=topology: scored(make(h, d), t),
+                    V,
+                    rf"{name} of .*Score is {own}, expected {other}, as of the attention",
+                )
+            )
+    return found
+
+
+def _biased(make: Callable[[int], tn.Bias]) -> list[Bad]:
+    return [
+        Bad(
+            lambda h=heads: scored(tn.CosineScore() + make(h)),
+            V,
+            rf"num_heads of .*Bias is {heads}, expected 2, as of the attention",
+        )
+        for heads in (1, 3)
+    ]
 
 
 ATTENTION: dict[str, list[Bad]] = {
@@ -75,10 +104,30 @@ ATTENTION: dict[str, list[Bad]] = {
         Bad(lambda: tn.DotScore(nn.LayerNorm(4)), T, r"maps\[0\] is LayerNorm, .*a QueryKeyMap"),
         Bad(lambda: tn.DotScore(power=True), T, r"power is True, expected a number; e.g. 0.5"),
     ],
-    "CosineScore": [Bad(lambda: tn.CosineScore(scale=0), T, r"scale is 0, .*number above 0")],
-    "BilinearScore": [Bad(lambda: tn.BilinearScore(0, 4), V, r"num_heads is 0")],
-    "AdditiveScore": [Bad(lambda: tn.AdditiveScore(2, -4), V, r"head_dim is -4")],
+    "CosineScore": [
+        Bad(lambda: tn.CosineScore(scale=0), T, r"scale is 0, .*number above 0"),
+        Bad(lambda: tn.CosineScore(scale=True), T, r"scale is True, .*number above 0"),
+    ],
+    "BilinearScore": [
+        Bad(lambda: tn.BilinearScore(0, 4), V, r"num_heads is 0"),
+        *_heads(tn.BilinearScore),
+        Bad(
+            lambda: run(tn.BilinearScore(2, 4).double()),
+            V,
+            r"dtype of score.weight is torch.float64, expected torch.float32 as of the attention's",
+        ),
+        Bad(
+            lambda: run(tn.BilinearScore(2, 4).to("meta")),
+            V,
+            r"device of score.weight is meta, expected cpu as of .*; move the whole attention",
+        ),
+    ],
+    "AdditiveScore": [
+        Bad(lambda: tn.AdditiveScore(2, -4), V, r"head_dim is -4"),
+        *_heads(tn.AdditiveScore),
+    ],
     "LocationScore": [
+        *_heads(lambda heads, dim: tn.LocationScore(heads, dim, 9)),
         Bad(lambda: tn.LocationScore(2, 4, 0), V, r"num_tokens is 0"),
         Bad(
             lambda: run(tn.LocationScore(2, 4, 3)),
@@ -91,14 +140,21 @@ ATTENTION: dict[str, list[Bad]] = {
         Bad(lambda: tn.Rotary(4, rotary_dim=6), V, r"rotary_dim is 6, .*at most head_dim \(4\)"),
         Bad(lambda: tn.Rotary(4, rotary_dim=3), V, r"rotary_dim is 3, expected an even number"),
         Bad(lambda: tn.Rotary(4, base=1), V, r"base is 1, expected a number greater than 1"),
+        Bad(lambda: tn.Rotary(4, base=float("nan")), V, r"base is nan, expected a number greater"),
+        Bad(lambda: tn.Rotary(4, base="10"), T, r"base is '10', expected a number greater than 1"),
         Bad(
             lambda: run(tn.DotScore(tn.Rotary(8))),
             V,
-            r"head_dim of Rotary is 8, expected 4, a head's",
+            r"head_dim of Rotary is 8, expected 4, as of the attention",
         ),
     ],
     "QueryKeyNorm": [
         Bad(lambda: tn.QueryKeyNorm(0), V, r"head_dim is 0"),
+        Bad(
+            lambda: scored(tn.DotScore(tn.QueryKeyNorm(8)) + tn.AlibiBias(2)),
+            V,
+            r"head_dim of QueryKeyNorm is 8, expected 4, as of the attention",
+        ),
         Bad(lambda: tn.QueryKeyNorm(4, norm="rms"), T, r"norm is 'rms', .*e.g. nn.LayerNorm"),
     ],
     "Bias": [
@@ -106,6 +162,7 @@ ATTENTION: dict[str, list[Bad]] = {
         Bad(lambda: tn.DotScore() + 1.0, T, r"bias is float, expected a Bias; e.g. tn.Relative"),
     ],
     "RelativeBias": [
+        *_biased(tn.RelativeBias),
         Bad(lambda: tn.RelativeBias(0), V, r"num_heads is 0"),
         Bad(lambda: tn.RelativeBias(2, num_buckets=2), V, r"num_buckets is 2, .*at least 4"),
         Bad(
@@ -114,8 +171,17 @@ ATTENTION: dict[str, list[Bad]] = {
             r"max_distance is 8, expected more than 8, the offsets with a bucket of their own",
         ),
     ],
-    "AlibiBias": [Bad(lambda: tn.AlibiBias(0), V, r"num_heads is 0")],
+    "AlibiBias": [
+        Bad(lambda: tn.AlibiBias(0), V, r"num_heads is 0"),
+        *_biased(tn.AlibiBias),
+        Bad(
+            lambda: run(tn.DotScore() + tn.AlibiBias(2).double()),
+            V,
+            r"dtype of score.biases.0.slope is torch.float64, expected torch.float32 as of the",
+        ),
+    ],
     "EdgeBias": [
+        *_biased(lambda h: tn.EdgeBias(3, h)),
         Bad(lambda: tn.EdgeBias(0, 2), V, r"edge_dim is 0"),
         Bad(
             lambda: run(tn.DotScore() + tn.EdgeBias(3, 2)),
@@ -124,6 +190,7 @@ ATTENTION: dict[str, list[Bad]] = {
         ),
     ],
     "ShortestPathBias": [
+        *_biased(tn.ShortestPathBias),
         Bad(lambda: tn.ShortestPathBias(2, max_distance=0), V, r"max_distance is 0"),
         Bad(
             lambda: scored(tn.DotScore() + tn.ShortestPathBias(2))(x(), tn.Structure.dense(1, 6)),

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from tokennet.checks import positive, type_error
+from tokennet.checks import positive, type_error, value_error
 from tokennet.mixers import Mixer
 from tokennet.net import TokenNet
 from tokennet.structure import Structure
@@ -30,6 +30,8 @@ def influence(
         raise type_error("mixer", type(mixer).__name__, "a Mixer or a TokenNet")
     positive("sample", sample, minimum=0)
     layout = structure.layout
+    if sample >= layout.batch:
+        raise value_error("sample", sample, f"less than the {layout.batch} samples of the batch")
     with torch.enable_grad():
         z = x.detach().clone().requires_grad_()
         y = mixer.mix(z, structure) if isinstance(mixer, TokenNet) else mixer(z, structure)

@@ -18,6 +18,7 @@ from tokennet.mixers.bias import edge_features
 from tokennet.mixers.heads import Heads
 from tokennet.mixers.normaliser import Normaliser, Softmax
 from tokennet.mixers.score import DotScore, Place, Score
+from tokennet.mixers.stepping import check_token
 from tokennet.ops import attend, segment_sum, weighted_sum
 from tokennet.structure import Structure
 from tokennet.topology import Causal, Dense, Full, Memory, Sparse, Topology
@@ -65,6 +66,7 @@ class Attention(Mixer):
         self.normaliser = Softmax() if normaliser is None else normaliser
         if not isinstance(self.normaliser, Normaliser):
             raise type_error("normaliser", kind_of(normaliser), "a Normaliser", "e.g. tn.TopK(4)")
+        self.heads.check(self.score)
         self.dropout = probability("dropout", dropout)
         self.memory_dim = positive("memory_dim", dim if memory_dim is None else memory_dim)
         self.edge_dim = edge_dim
@@ -146,6 +148,8 @@ class Attention(Mixer):
         return self.output(y)
 
     def check(self, x: Tensor, structure: Structure) -> None:
+        if not torch.compiler.is_compiling():
+            self.heads.check_place(self.score, self.query)
         super().check(x, structure)
         if "memory" in self.topology.reads:
             self._check_memory(structure)
@@ -179,7 +183,7 @@ class Attention(Mixer):
             source = facts.layout.clear(memory)
             k, v = self.heads.split(self.key(source)), self.heads.split(self.value(source))
             return Cache(structure, facts.layout.pad(k), facts.layout.pad(v))
-        if isinstance(self.topology, Causal):
+        if isinstance(self.topology, Causal) and not self.normaliser.reads:
             self.check_steps(structure)
             return Cache(structure)
         return super().start(structure)
@@ -187,11 +191,14 @@ class Attention(Mixer):
     def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B O"], Any]:
         if not isinstance(state, Cache):
             return super().step(x, state)
+        check_token(x, state.structure.batch, self.dim or 0)
+        check_place("x", x, self)
         q = self.heads.split(self.query(x))[:, None]  # [B, 1, H, D]
         pairs = Dense()
         if isinstance(self.topology, Causal):
             k, v = self.heads.split(self.key(x)), self.heads.split(self.value(x))
             state = state.extended(k[:, None], v[:, None])
+            self._check_count(state)
         else:
             dense = self.topology.pairs(state.structure)
             pairs = dense if isinstance(dense, Dense) else pairs
@@ -200,6 +207,11 @@ class Attention(Mixer):
         seen = torch.arange(state.k.shape[1], device=x.device)[None]
         y = self._mix(q, state.k, state.v, Place(state.structure, pairs, (seen[:, -1:], seen)))
         return self.output(y.flatten(1)), state
+
+    def _check_count(self, state: "Cache") -> None:
+        count = 0 if state.k is None else state.k.shape[1]
+        if self.max_tokens is not None and count > self.max_tokens:
+            raise value_error("tokens so far", count, f"at most max_tokens ({self.max_tokens})")
 
     def _project(self, x: Tensor, structure: Structure) -> tuple[Tensor, Tensor, Tensor, Place]:
         """q `[..., H, D]`, k, v `[..., G, D]`, padded or flat as the pairs need them."""

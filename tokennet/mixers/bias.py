@@ -44,7 +44,7 @@ class RelativeBias(Bias):
         causal: bool = False,
     ):
         super().__init__()
-        positive("num_heads", num_heads)
+        self.num_heads = positive("num_heads", num_heads)
         self.num_buckets = positive("num_buckets", num_buckets, minimum=4)
         self.max_distance = positive("max_distance", max_distance)
         self.causal = causal
@@ -87,7 +87,8 @@ class AlibiBias(Bias):
 
     def __init__(self, num_heads: int):
         super().__init__()
-        power = 2 ** int(math.log2(positive("num_heads", num_heads)))
+        self.num_heads = positive("num_heads", num_heads)
+        power = 2 ** int(math.log2(num_heads))
         slopes = [2 ** (-8 * (h + 1) / power) for h in range(power)]
         slopes += [2 ** (-4 * (2 * h + 1) / power) for h in range(num_heads - power)]
         self.register_buffer("slope", torch.tensor(slopes), persistent=False)
@@ -109,7 +110,8 @@ class EdgeBias(Bias):
     def __init__(self, edge_dim: int, num_heads: int):
         super().__init__()
         self.edge_dim = positive("edge_dim", edge_dim)
-        self.map = nn.Linear(edge_dim, positive("num_heads", num_heads), bias=False)
+        self.num_heads = positive("num_heads", num_heads)
+        self.map = nn.Linear(edge_dim, num_heads, bias=False)
 
     def forward(self, place: Place) -> Tensor:
         pairs = place.pairs
@@ -138,7 +140,8 @@ class ShortestPathBias(Bias):
         super().__init__()
         self.max_distance = positive("max_distance", max_distance)
         size = max_distance + 2  # 0 to max_distance, and beyond
-        self.table = nn.Parameter(torch.empty(size, positive("num_heads", num_heads)))
+        self.num_heads = positive("num_heads", num_heads)
+        self.table = nn.Parameter(torch.empty(size, num_heads))
         nn.init.normal_(self.table, std=0.02)
 
     def forward(self, place: Place) -> Tensor:

@@ -4,10 +4,13 @@ Axes: H heads, G heads of keys and values, D channels of a head.
 """
 
 from dataclasses import KW_ONLY, dataclass
+from itertools import chain
 
+import torch
 from torch import Tensor, nn
 
 from tokennet.checks import positive, split_heads, value_error
+from tokennet.mixers.score import Part, Score
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,29 @@ class Heads:
             bias=given.bias,
             output=given.output,
         )
+
+    def check(self, score: Score) -> None:
+        """Raises where a part of the score is made for other heads: one would spread over all."""
+        for part in score.modules():
+            for name in ("num_heads", "head_dim"):
+                own, expected = getattr(part, name, None), getattr(self, name)
+                if isinstance(part, Part) and own not in (None, expected):
+                    kind = type(part).__name__
+                    raise value_error(f"{name} of {kind}", own, f"{expected}, as of the attention")
+
+    @staticmethod
+    def check_place(score: Score, like: nn.Module) -> None:
+        """Raises where numbers of the score are of another dtype or device than a map's."""
+        p = next(like.parameters(), None)
+        if p is None or torch.is_autocast_enabled(p.device.type):
+            return
+        for name, own in chain(score.named_parameters(), score.named_buffers()):
+            if own.device != p.device or (own.is_floating_point() and own.dtype != p.dtype):
+                kind = "device" if own.device != p.device else "dtype"
+                raise value_error(
+                    f"{kind} of score.{name}", getattr(own, kind), f"{getattr(p, kind)} as of the "
+                    "attention's maps", "move the whole attention with .to()",
+                )  # fmt: skip
 
     @property
     def inner_dim(self) -> int:

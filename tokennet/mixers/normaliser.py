@@ -14,7 +14,7 @@ from torch import Tensor
 from tokennet.checks import kind_of, positive, type_error
 from tokennet.laws import Law
 from tokennet.mixers.score import EVERY_LAW, Place
-from tokennet.ops import edge_softmax, masked_softmax, segment_softmax, segment_sum
+from tokennet.ops import edge_softmax, masked_softmax, segment_min, segment_softmax, segment_sum
 from tokennet.structure import SortedEdges
 from tokennet.topology import Dense, Sparse, Topology
 
@@ -50,8 +50,8 @@ class Softmax(Normaliser):
 class TopK(Normaliser):
     """Softmax over the `count` highest scores of each token, the others 0.
 
-    Gupta et al. 2021, "Memory-efficient transformers via top-k attention". Of equal scores at the
-    border the earlier pairs are taken, so equal tokens give equal results, whichever is taken.
+    Gupta et al. 2021, "Memory-efficient transformers via top-k attention". All scores equal to the
+    last of the highest are taken too: to choose among them would need an order of the tokens.
     """
 
     count: int
@@ -63,10 +63,12 @@ class TopK(Normaliser):
         pairs = place.pairs
         if isinstance(pairs, Sparse):
             edges = pairs.edges
-            chosen = _rank(scores, edges) < self.count
             if edges.keep is not None:
-                chosen = chosen & edges.keep[:, None]
-            scores = scores.masked_fill(~chosen, -math.inf)
+                scores = scores.masked_fill(~edges.keep[:, None], -math.inf)
+            inside = scores.masked_fill(_rank(scores, edges) >= self.count, math.inf)
+            lowest = segment_min(inside, edges.target, edges.num_rows)
+            below = scores < lowest.index_select(0, edges.target)
+            scores = scores.masked_fill(below, -math.inf)
             return segment_softmax(scores, edges.target, edges.num_rows)
         mask = _mask(scores, pairs)
         masked = scores.masked_fill(~mask[:, None], -math.inf)
@@ -75,7 +77,9 @@ class TopK(Normaliser):
             -1, order, torch.arange(order.shape[-1], device=order.device).expand_as(order)
         )
         live = mask.any(-1, keepdim=True)[:, None]
-        masked = masked.masked_fill(rank >= self.count, -math.inf)
+        if masked.shape[-1]:  # of no scores there is no lowest
+            lowest = masked.masked_fill(rank >= self.count, math.inf).amin(-1, keepdim=True)
+            masked = masked.masked_fill(masked < lowest, -math.inf)
         return masked.masked_fill(~live, 0).softmax(-1) * live
 
 
@@ -84,12 +88,12 @@ class HardMax(Normaliser):
     """1 for the highest score of each token, 0 for the others; gradients are those of the softmax.
 
     Hard attention (Xu et al. 2015, "Show, attend and tell") with the straight-through gradient of
-    Bengio et al. 2013. Among equal scores the first counts.
+    Bengio et al. 2013. Equal highest scores share the 1, so that no order of the tokens counts.
     """
 
     def __call__(self, scores: Tensor, place: Place) -> Tensor:
         soft = Softmax()(scores, place)
-        hard = (TopK(1)(scores.detach(), place) > 0).to(soft.dtype)
+        hard = TopK(1)(scores.detach(), place)
         return hard + (soft - soft.detach())
 
 
@@ -150,8 +154,6 @@ class ZeroedSoftmax(Normaliser):
 
 def _rank(scores: Tensor, edges: SortedEdges) -> Tensor:
     """The rank of each edge `[E, H]` among the edges into its target, 0 the highest score."""
-    if edges.keep is not None:
-        scores = scores.masked_fill(~edges.keep[:, None], -math.inf)
     down = scores.argsort(dim=0, descending=True, stable=True)
     target = edges.target[:, None].expand_as(down)
     order = down.gather(0, target.gather(0, down).argsort(dim=0, stable=True))

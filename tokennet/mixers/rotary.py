@@ -4,13 +4,14 @@ Axes: B samples, b B or 1, N tokens, T rows of the flat view, H heads, D channel
 R channels that turn.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokennet.checks import maker, positive, value_error
+from tokennet.checks import maker, positive, type_error, value_error
 from tokennet.mixers.score import CAUSAL_ONLY, Place, QueryKeyMap
 
 
@@ -37,7 +38,9 @@ class Rotary(QueryKeyMap):
             raise value_error(name, self.rotary_dim, "an even number", "channels turn in pairs")
         if self.rotary_dim > head_dim:
             raise value_error("rotary_dim", rotary_dim, f"at most head_dim ({head_dim})")
-        if base <= 1:
+        if isinstance(base, bool) or not isinstance(base, (int, float)):
+            raise type_error("base", repr(base), "a number greater than 1")
+        if not 1 < base < math.inf:
             raise value_error("base", base, "a number greater than 1")
         self.base = float(base)
 
@@ -69,7 +72,8 @@ class QueryKeyNorm(QueryKeyMap):
     def __init__(self, head_dim: int, *, norm: Callable[[int], nn.Module] = nn.LayerNorm):
         super().__init__()
         make = maker("norm", norm, "nn.LayerNorm")
-        self.query, self.key = make(positive("head_dim", head_dim)), make(head_dim)
+        self.head_dim = positive("head_dim", head_dim)
+        self.query, self.key = make(head_dim), make(head_dim)
 
     def forward(self, q: Tensor, k: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         return self.query(q), self.key(k)

@@ -67,6 +67,10 @@ class Part(nn.Module, ABC):
     reads: frozenset[str] = frozenset()
     max_tokens: int | None = None
 
+    num_heads: int | None = None
+    head_dim: int | None = None
+    """The heads that it is made for; None: any."""
+
 
 class QueryKeyMap(Part):
     """Changes queries and keys before their dot product: rotary codes, norms."""
@@ -161,6 +165,7 @@ class DotScore(Score):
         self.power = float(power)
         self.claims = EVERY_LAW.intersection(*(m.claims for m in maps))
         self.reads = frozenset().union(*(m.reads for m in maps))
+        self.max_tokens = min((m.max_tokens for m in maps if m.max_tokens), default=None)
 
     def as_dot(self, q: Tensor, k: Tensor, place: Place) -> Dot:
         scale = q.shape[-1] ** -self.power
@@ -183,13 +188,15 @@ class CosineScore(Score):
 
     def __init__(self, *, scale: float = 10.0):
         super().__init__()
-        if not isinstance(scale, (int, float)) or not 0 < scale < math.inf:
+        number = isinstance(scale, (int, float)) and not isinstance(scale, bool)
+        if not number or not 0 < scale < math.inf:
             raise type_error("scale", repr(scale), "a number above 0")
         self.log_scale = nn.Parameter(torch.tensor(math.log(scale)))
 
     def as_dot(self, q: Tensor, k: Tensor, place: Place) -> Dot:
-        q = F.normalize(q, dim=-1) * self.log_scale.exp().to(q.dtype)
-        return Dot(q, F.normalize(k, dim=-1), 1.0)
+        eps = max(1e-12, torch.finfo(q.dtype).tiny)  # in float16 1e-12 is 0, and 0 / 0 spreads
+        q = F.normalize(q, dim=-1, eps=eps) * self.log_scale.exp().to(q.dtype)
+        return Dot(q, F.normalize(k, dim=-1, eps=eps), 1.0)
 
     def forward(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
         return _scores(self.as_dot(q, k, place), place)
@@ -202,8 +209,8 @@ class BilinearScore(Score):
 
     def __init__(self, num_heads: int, head_dim: int):
         super().__init__()
-        positive("num_heads", num_heads)
-        positive("head_dim", head_dim)
+        self.num_heads = positive("num_heads", num_heads)
+        self.head_dim = positive("head_dim", head_dim)
         self.weight = nn.Parameter(torch.empty(num_heads, head_dim, head_dim))
         nn.init.normal_(self.weight, std=1 / head_dim)
 
@@ -223,8 +230,9 @@ class AdditiveScore(Score):
 
     def __init__(self, num_heads: int, head_dim: int):
         super().__init__()
-        positive("num_heads", num_heads)
-        self.vector = nn.Parameter(torch.empty(num_heads, positive("head_dim", head_dim)))
+        self.num_heads = positive("num_heads", num_heads)
+        self.head_dim = positive("head_dim", head_dim)
+        self.vector = nn.Parameter(torch.empty(num_heads, head_dim))
         nn.init.normal_(self.vector, std=head_dim**-0.5)
 
     def forward(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
@@ -247,8 +255,8 @@ class LocationScore(Score):
 
     def __init__(self, num_heads: int, head_dim: int, num_tokens: int):
         super().__init__()
-        positive("num_heads", num_heads)
-        positive("head_dim", head_dim)
+        self.num_heads = positive("num_heads", num_heads)
+        self.head_dim = positive("head_dim", head_dim)
         self.max_tokens = positive("num_tokens", num_tokens)
         self.weight = nn.Parameter(torch.empty(num_heads, num_tokens, head_dim))
         nn.init.normal_(self.weight, std=head_dim**-0.5)

@@ -80,15 +80,16 @@ def _decode(
     memory: Tokens | None,
     choose: Callable[[Tensor], Tensor],
 ) -> list[Decoded]:
-    ids, lengths = _prompts(net, prompts, max_tokens)
+    ids, lengths = _prompts(net, prompts, max_tokens, stop)
     batch = len(lengths)
-    state = net.start(_structure(net, batch, memory))
+    device = _device(net)
+    state = net.start(Structure.dense(batch, 0, device=device, memory=memory))
     found: list[list[int]] = [[] for _ in range(batch)]
     log_prob = torch.zeros(batch, dtype=torch.float64)
     going = torch.ones(batch, dtype=torch.bool)
     token, longest = ids[:, 0], int(lengths.max()) if batch else 0
     for t in range(longest + max_tokens - 1):
-        scores, state = net.step(token, state)
+        scores, state = net.step(token.to(device), state)
         free = (t + 1 >= lengths) & going  # past its prompt, and not at its end
         chosen = choose(scores).cpu()
         each = scores.log_softmax(-1, dtype=torch.float64).cpu()
@@ -102,7 +103,7 @@ def _decode(
         if not going.any():
             break
         prompt = ids[:, min(t + 1, ids.shape[1] - 1)]
-        token = torch.where(t + 1 < lengths, prompt, chosen).to(token.device)
+        token = torch.where(t + 1 < lengths, prompt, chosen)
     return [Decoded(*pair) for pair in zip(found, log_prob.tolist(), strict=True)]
 
 
@@ -124,11 +125,12 @@ def beam_decode(
     came to life (fewer sequences than beams) are left out.
     """
     positive("beams", beams)
-    ids, lengths = _prompts(net, prompts, max_tokens)
+    ids, lengths = _prompts(net, prompts, max_tokens, stop)
     batch, rows = len(lengths), torch.arange(len(lengths))[:, None]
     repeated = torch.arange(batch).repeat_interleave(beams).tolist()
     memory = None if memory is None else select(memory, repeated)
-    state = net.start(_structure(net, batch * beams, memory))
+    device = _device(net)
+    state = net.start(Structure.dense(batch * beams, 0, device=device, memory=memory))
     log_prob = torch.full((batch, beams), -torch.inf, dtype=torch.float64)
     log_prob[:, :1] = 0  # one beam lives until the prompt's end
     written = torch.zeros(batch, beams, 0, dtype=torch.int64)
@@ -136,7 +138,7 @@ def beam_decode(
     ended = torch.zeros(batch, beams, dtype=torch.bool)
     token = ids[:, :1].expand(-1, beams)
     for t in range((int(lengths.max()) if batch else 0) + max_tokens - 1):
-        scores, state = net.step(token.reshape(-1), state)
+        scores, state = net.step(token.reshape(-1).to(device), state)
         each = scores.log_softmax(-1, dtype=torch.float64).cpu().unflatten(0, (batch, beams))
         done = ended | (count >= max_tokens)
         ends = each.new_full(each.shape[-1:], -torch.inf)
@@ -185,16 +187,21 @@ def reordered(state: Any, index: Tensor) -> Any:
     return state
 
 
-def _structure(net: TokenNet, batch: int, memory: Tokens | None) -> Structure:
-    device = next((p.device for p in net.parameters()), torch.device("cpu"))
-    return Structure.dense(batch, 0, device=device, memory=memory)
+def _device(net: TokenNet) -> torch.device:
+    return next((p.device for p in net.parameters()), torch.device("cpu"))
 
 
-def _prompts(net: TokenNet, prompts: Prompts, max_tokens: int) -> tuple[Tensor, Tensor]:
-    """Ids `[B, P]`, on the net's device, filled up with 0, and the lengths of the prompts."""
+def _prompts(
+    net: TokenNet, prompts: Prompts, max_tokens: int, stop: int | None
+) -> tuple[Tensor, Tensor]:
+    """Ids `[B, P]`, filled up with 0, and the lengths of the prompts, both on the CPU."""
     if not isinstance(net, TokenNet):
         raise type_error("net", kind_of(net), "a TokenNet")
     positive("max_tokens", max_tokens)
+    if stop is not None:
+        positive("stop", stop, minimum=0)
+    if isinstance(prompts, Tensor) and prompts.ndim != 2:
+        raise value_error("prompts.shape", tuple(prompts.shape), "[B, P]")
     samples = prompts.tolist() if isinstance(prompts, Tensor) else list(map(list, prompts))
     for b, sample in enumerate(samples):
         if not sample or not all(isinstance(i, int) and i >= 0 for i in sample):
@@ -210,4 +217,4 @@ def _prompts(net: TokenNet, prompts: Prompts, max_tokens: int) -> tuple[Tensor, 
     ids = torch.zeros(len(samples), longest, dtype=torch.int64)
     for row, sample in zip(ids, samples, strict=True):
         row[: len(sample)] = torch.tensor(sample)
-    return ids.to(next((p.device for p in net.parameters()), ids.device)), lengths
+    return ids, lengths
