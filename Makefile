@@ -32,10 +32,10 @@ demo: setup
 	$(BIN)/tokennet demo
 
 test: setup
-	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(WORKERS) tests
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(WORKERS) --dist worksteal tests
 
 typecheck: setup
-	$(BIN)/python -m pytest --typecheck -m "not slow and not gpu" -n $(WORKERS) $(TYPED)
+	$(BIN)/python -m pytest --typecheck -m "not slow and not gpu" -n $(WORKERS) --dist worksteal $(TYPED)
 
 test-slow: setup
 	$(BIN)/python -m pytest -m "slow and not gpu" tests
