@@ -58,13 +58,14 @@ def matrices(family: Family) -> dict[str, torch.Tensor]:
         if not entry.title:
             continue
         torch.manual_seed(0)
-        mixer = entry.make().double().eval()
+        mixer = entry.make().double().train(entry.train)
         with torch.no_grad():
             for p in mixer.parameters():
                 if p.ndim == 0 or not p.any():
                     p.normal_(std=0.5)
         x = torch.randn(1, 12, DIM, dtype=torch.float64)
-        found[entry.title] = tn.influence(mixer, x, structure(mixer))
+        known = structure(mixer)
+        found[entry.title] = tn.influence(mixer, x, entry.given(known) if entry.given else known)
     return found
 
 
@@ -78,6 +79,9 @@ def page(family: Family) -> str:
 
 
 if __name__ == "__main__":
+    from make_pictures import draw
+
+    draw()
     for family in FAMILIES:
         (HERE / f"{family.name}.md").write_text(page(family))
         drawn = matrices(family)
