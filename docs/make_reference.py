@@ -46,6 +46,9 @@ GROUPS = {
     ],
     "Position codes": [
         "LearnedPosition", "SinusoidalPosition", "RandomWalkPosition", "LaplacianPosition",
+        "Position", "OrderPosition", "ConcatenatedPosition", "IntegerPosition", "SigmoidPosition",
+        "SinePosition", "GridSinusoidalPosition", "CoordinatePosition", "DegreePosition",
+        "ShortestPathPosition", "EigenvectorPosition",
     ],
     "Tokenizers": [
         "Tokenizer", "EmbeddingTokenizer", "FeatureTokenizer", "PatchTokenizer", "ClassToken",
@@ -68,7 +71,10 @@ GROUPS = {
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
         "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",
     ],
-    "Verification": ["verify", "Domain", "Report", "Verdict", "LawBrokenError"],
+    "Verification": [
+        "verify", "Domain", "Report", "Verdict", "LawBrokenError", "verify_position",
+        "PositionReport",
+    ],
     "Implementation": ["backend"],
 }  # fmt: skip
 

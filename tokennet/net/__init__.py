@@ -11,6 +11,17 @@ from tokennet.net.decode import (
     greedy_decode,
     sample_decode,
 )
+from tokennet.net.graph_positions import (
+    DegreePosition,
+    EigenvectorPosition,
+    LaplacianPosition,
+    RandomWalkPosition,
+    ShortestPathPosition,
+)
+from tokennet.net.grid_positions import (
+    CoordinatePosition,
+    GridSinusoidalPosition,
+)
 from tokennet.net.images import (
     BlurredPatchTokenizer,
     PatchTokenizer,
@@ -22,10 +33,16 @@ from tokennet.net.molecules import (
 from tokennet.net.norms import (
     BatchNorm,
 )
+from tokennet.net.position import (
+    ConcatenatedPosition,
+    OrderPosition,
+    Position,
+)
 from tokennet.net.positions import (
-    LaplacianPosition,
+    IntegerPosition,
     LearnedPosition,
-    RandomWalkPosition,
+    SigmoidPosition,
+    SinePosition,
     SinusoidalPosition,
 )
 from tokennet.net.readouts import (
@@ -86,10 +103,16 @@ __all__ = [
     "CharacterVocabulary",
     "ClassReadout",
     "ClassToken",
+    "ConcatenatedPosition",
+    "CoordinatePosition",
     "Decoded",
+    "DegreePosition",
+    "EigenvectorPosition",
     "EmbeddingTokenizer",
     "FeatureTokenizer",
     "GatedReadout",
+    "GridSinusoidalPosition",
+    "IntegerPosition",
     "LaplacianPosition",
     "LearnedPosition",
     "MaxReadout",
@@ -98,7 +121,9 @@ __all__ = [
     "NeuronTokenizer",
     "NoResidual",
     "OneHotTokenizer",
+    "OrderPosition",
     "PatchTokenizer",
+    "Position",
     "PostNorm",
     "PreNorm",
     "RandomWalkPosition",
@@ -107,6 +132,9 @@ __all__ = [
     "SandwichNorm",
     "SeriesTokenizer",
     "SetReadout",
+    "ShortestPathPosition",
+    "SigmoidPosition",
+    "SinePosition",
     "SinusoidalPosition",
     "SumReadout",
     "TextTokenizer",
