@@ -221,3 +221,19 @@ def test_what_a_normaliser_reads_is_read() -> None:
     assert tn.Permutation() not in mixer.claims
     with pytest.raises(ValueError, match=r"structure.grid is None, expected grid, which Attention"):
         mixer(torch.randn(1, 6, DIM), tn.Structure.dense(1, 6))
+
+
+@pytest.mark.parametrize("topology", [tn.Full(), tn.EdgeList()], ids=str)
+def test_the_last_location_has_a_score_of_its_own(topology: tn.Topology) -> None:
+    """As many positions as tokens: raising the last one's score draws everybody there."""
+    score = tn.LocationScore(1, 2, 3)
+    attention = tn.Attention(2, 1, topology, score=score)
+    nn.init.zeros_(attention.query.weight)
+    nn.init.ones_(attention.query.bias)
+    with torch.no_grad():
+        score.weight.zero_()[:, 2] = 50
+    i, j = torch.meshgrid(torch.arange(3), torch.arange(3), indexing="ij")
+    structure = tn.Structure.dense(1, 3, edges=tn.Edges(torch.stack([j.flatten(), i.flatten()])))
+    x = torch.randn(1, 3, 2)
+    last = attention.output(attention.value(x[:, 2:]))
+    torch.testing.assert_close(attention(x, structure), last.expand(1, 3, 2))

@@ -168,6 +168,17 @@ def test_length_power_prefers_longer() -> None:
     assert lengths[1] > lengths[0]
 
 
+def test_the_length_counts_the_stop_id() -> None:
+    """Ranked by log_prob / length: of what was written, the stop id included."""
+    for seed in range(3):
+        beams = tn.beam_decode(
+            language(seed), [[0]], beams=60, max_tokens=3, stop=STOP, length_power=1.0
+        )[0]
+        ranks = [d.log_prob / min(len(d.tokens) + 1, 3) for d in beams]
+        assert len(ranks) == 40
+        assert ranks == sorted(ranks, reverse=True)
+
+
 def test_samples_follow_the_softmax() -> None:
     """Frequencies of the first id over 2,000 draws; near zero temperature the most likely."""
     net, rng = language(1), torch.Generator().manual_seed(0)
@@ -188,6 +199,10 @@ def test_bad_calls() -> None:
     net = language()
     with pytest.raises(ValueError, match=r"prompts\[1\] is \[\], expected at least one id"):
         tn.greedy_decode(net, [[0], []], max_tokens=3)
+    with pytest.raises(ValueError, match=r"prompts.shape is \(2,\), expected \[B, P\]"):
+        tn.greedy_decode(net, torch.tensor([0, 1]), max_tokens=3)
+    with pytest.raises(ValueError, match=r"stop is -1, expected at least 0"):
+        tn.beam_decode(net, [[0]], beams=2, max_tokens=3, stop=-1)
     with pytest.raises(ValueError, match=r"max_tokens is 0, expected at least 1"):
         tn.greedy_decode(net, [[0]], max_tokens=0)
     with pytest.raises(TypeError, match=r"net is Linear, expected a TokenNet"):

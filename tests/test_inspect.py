@@ -31,6 +31,11 @@ def test_influence_is_of_one_sample(packed: bool) -> None:
     assert (found.triu(1) == 0).all()
     assert (found.tril()[torch.ones(5, 5).tril().bool()] > 0).all()
     assert pooled.shape == (1, 3)
+    other = tn.influence(tn.MeanReadout(DIM, 7), *tokens, sample=1)
+    assert other.shape == (1, 5)
+    assert (other > 0).all()
+    with pytest.raises(ValueError, match="sample is 2, expected less than the 2 samples"):
+        tn.influence(tn.MeanReadout(DIM, 7), *tokens, sample=2)
 
 
 def test_influence_of_a_net_is_from_tokens_to_answer() -> None:
