@@ -151,7 +151,7 @@ LINEAR = Family(
         Entry("features=ReluFeatures(64, 256)", lambda: _linear(features=tn.ReluFeatures(4, 16)), "φ(x) = relu(w·x) + ε", "the same, section 2.2", "4 N D² + 4 N F D"),
         Entry("LowRankAttention(dim, 8, n, 256)", lambda: tn.LowRankAttention(DIM, 2, 12, 3), "softmax(q (E k)ᵀ / √D) (F v)", "Wang et al. 2020, Linformer", "4 N D² + 4 N K D", "LowRankAttention"),
         Entry("Latents(dim, 32, read=mab, write=mab)", lambda: tn.Latents(DIM, 3, read=_mab(), write=_mab()), "L learned tokens read x, x reads them", "Lee et al. 2019, ISAB", "5 (N + L) D² + 4 N L D", "Latents, ISAB"),
-        Entry("Latents(dim, 32, block, read=a, write=a)", _perceiver, "the same, with blocks among the L", "Jaegle et al. 2021, Perceiver", "4 (N + L) D² + 4 N L D, blocks of L", "Latents, Perceiver"),
+        Entry("Latents(dim, 32, block, read=a, write=a)", _perceiver, "the same, with blocks among the L", "Jaegle et al. 2021, Perceiver", "4 (N + L) D² + 4 N L D, and the blocks on L tokens", "Latents, Perceiver"),
         Entry("Attention(dim, 8)", lambda: tn.Attention(DIM, 2), "softmax(q·k / √D) v, to compare", VASWANI, DENSE, "Attention"),
     ],
 )  # fmt: skip
@@ -172,7 +172,7 @@ SEQUENCES = Family(
     [
         Entry("RNN(dim)", lambda: tn.RNN(DIM), "h_i = tanh(W x_i + U h_(i-1) + b)", "Elman 1990", "2 N D²", "RNN"),
         Entry("GRU(dim)", lambda: tn.GRU(DIM), "h_i = (1 - z) n + z h_(i-1)", "Cho et al. 2014", "6 N D²"),
-        Entry("LSTM(dim)", lambda: tn.LSTM(DIM), "h_i = o tanh(c_i), c_i = f c_(i-1) + i g", "Hochreiter and Schmidhuber 1997", "8 N D²"),
+        Entry("LSTM(dim)", lambda: tn.LSTM(DIM), "h_i = o tanh(c_i), c_i = f c_(i-1) + i tanh(g)", "Hochreiter and Schmidhuber 1997", "8 N D²"),
         Entry("LatentState(dim, s)", lambda: tn.LatentState(DIM, 5), "h_i = f([h_(i-1), x_i]), y_i = g(h_i)", "Elman 1990", "N (6 S² + 4 S D)", "LatentState"),
         Entry("Convolution(dim, Window(2))", lambda: _convolved(tn.Window(2)), "Σ W_o x_(i+o) on a line", LECUN, "K N D²", "Convolution, Window(2)"),
         Entry("Convolution(dim, Window(2, wrap=True))", lambda: _convolved(tn.Window(2, wrap=True)), "the same on a ring", LECUN, "K N D²", "Convolution, ring"),
