@@ -237,3 +237,26 @@ def test_the_last_location_has_a_score_of_its_own(topology: tn.Topology) -> None
     x = torch.randn(1, 3, 2)
     last = attention.output(attention.value(x[:, 2:]))
     torch.testing.assert_close(attention(x, structure), last.expand(1, 3, 2))
+
+
+@pytest.mark.parametrize("score", [tn.DotScore(), tn.CosineScore(scale=3.0)], ids=["dot", "cosine"])
+def test_edge_features_by_their_formula(score: tn.Score) -> None:
+    """softmax_j(scale * q.(k + W e)) weighs v + W e, over every pair of one sample."""
+    mixer = tn.Attention(DIM, 1, tn.EdgeList(), edge_dim=3, score=score).double()
+    i, j = torch.meshgrid(torch.arange(N), torch.arange(N), indexing="ij")
+    attr = torch.randn(N * N, 3).double() * 3
+    index = torch.stack([j.flatten(), i.flatten()])
+    structure = tn.Structure.dense(1, N, edges=tn.Edges(index, None, attr))
+    x = torch.randn(1, N, DIM).double()
+    q, k, v = (f(x)[0] for f in (mixer.query, mixer.key, mixer.value))
+    scale = DIM**-0.5
+    if isinstance(score, tn.CosineScore):
+        q, k, scale = (
+            nn.functional.normalize(q, dim=-1) * 3,
+            nn.functional.normalize(k, dim=-1),
+            1,
+        )
+    e = mixer.edge(attr).view(N, N, DIM)  # [target, source]
+    weights = (torch.einsum("nd,nmd->nm", q, k + e) * scale).softmax(-1)
+    expected = mixer.output(torch.einsum("nm,nmd->nd", weights, v + e))[None]
+    torch.testing.assert_close(mixer(x, structure), expected, rtol=1e-6, atol=1e-6)
