@@ -86,7 +86,9 @@ POSITIONS: dict[str, list[Bad]] = {
         ),
         Bad(lambda: tn.verify_position(tn.Pooling()), V, r"dim of Pooling is None, expected"),
         Bad(
-            lambda: tn.verify_position(tn.Pooling(tn.Memory())), V, r"reads of Pooling is .*memory"
+            lambda: tn.verify_position(tn.Attention(D, 2, tn.Memory())),
+            V,
+            r"reads of Attention is \['memory'\], expected edges, grid or position",
         ),
     ],
 }

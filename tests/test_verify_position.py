@@ -1,6 +1,8 @@
 """The certificate of position codes: expected failures with their size, and planted bugs."""
 
+import runpy
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -201,3 +203,10 @@ def test_it_is_fast() -> None:
         start = time.process_time()
         tn.verify_position(position)
         assert time.process_time() - start < 2
+
+
+def test_the_page_shows_what_is_measured() -> None:
+    """`python docs/make_positions.py` writes its tables."""
+    docs = Path(__file__).parents[1] / "docs"
+    page = runpy.run_path(str(docs / "make_positions.py"))["page"]()
+    assert page == (docs / "positions.md").read_text()
