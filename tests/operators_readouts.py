@@ -1,30 +1,15 @@
 """Readouts, one line each."""
 
-from jaxtyping import Float
 from operator_case import DIM, Operator
 from operators_latents import mab
-from torch import Tensor, nn
+from torch import nn
 
 import tokennet as tn
 
 
-class Rows(tn.Mixer):
-    """The answers of a `SetReadout` in one row for each sample, as the tests take them."""
-
-    pooled = True
-
-    def __init__(self, readout: tn.Mixer):
-        super().__init__()
-        self.readout, self.dim = readout, readout.dim
-        self.claims, self.reads = readout.claims, readout.reads
-
-    def forward(self, x: Float[Tensor, "*tokens D"], structure: tn.Structure) -> Tensor:
-        return self.readout(x, structure).flatten(1)
-
-
 def _detr() -> tn.Mixer:
     block = tn.Block(DIM, tn.Attention(DIM, 2), tn.Attention(DIM, 2, tn.Memory()))
-    return Rows(tn.SetReadout(DIM, 3, 4, block))
+    return tn.SetReadout(DIM, 3, 4, block)
 
 
 OPERATORS: list[Operator] = [

@@ -186,7 +186,8 @@ def compose_reads(parts: Iterable[Mixer]) -> frozenset[str]:
 
 def compose_max_tokens(parts: Iterable[Mixer]) -> int | None:
     """The smallest domain of the parts."""
-    return min((p.max_tokens for p in parts if p.max_tokens is not None), default=None)
+    known = [p.max_tokens for p in parts if p.max_tokens is not None]
+    return min(known) if known else None  # compiled code knows no `default`
 
 
 def compose_couples(parts: Iterable[Mixer]) -> bool:

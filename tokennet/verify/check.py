@@ -54,7 +54,7 @@ def flat_output(module: nn.Module, tokens: Tokens, pooled: bool) -> Tensor:
     """The output with one axis of rows: tokens of the flat view, or samples."""
     y = call(module, tokens)
     if pooled:
-        return y
+        return y.flatten(1) if y.ndim > 2 else y  # a row may be a set of answers, [Q, O]
     if y.shape[:-1] != tokens.x.shape[:-1]:
         rows = ", ".join(str(n) for n in tokens.x.shape[:-1])
         hint = "a row for each token; a readout sets pooled = True"

@@ -73,8 +73,10 @@ def _problem(module: nn.Module, plan: Plan, domain: Domain) -> str:
         return f"dtype of the output is {first.dtype}, of the input {tokens.x.dtype}"
     if first.device != tokens.x.device:
         return f"device of the output is {first.device}, of the input {tokens.x.device}"
-    rows = (tokens.structure.batch,) if getattr(module, "pooled", False) else tokens.x.shape[:-1]
-    if first.shape[:-1] != rows:
+    pooled = getattr(module, "pooled", False)  # then a row may be a set of answers, [Q, O]
+    rows = (tokens.structure.batch,) if pooled else tokens.x.shape[:-1]
+    found = first.shape[:-1][:1] if pooled else first.shape[:-1]
+    if found != rows:
         return f"shape of the output is {tuple(first.shape)}, expected rows {tuple(rows)}"
     if not all(torch.equal(a, b) for a, b in zip(before, facts, strict=True)):
         return "the input or the structure was modified"
