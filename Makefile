@@ -51,6 +51,7 @@ types: setup
 
 reference: setup
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_positions.py
 	$(BIN)/python docs/make_families.py
 
 check: lint types test

@@ -128,6 +128,31 @@ def regions() -> Figure:
     return figure
 
 
+def positions() -> Figure:
+    """How alike the codes of 32 places are: |dot product| of each with each."""
+    codes = {
+        "LearnedPosition": tn.LearnedPosition(32, 64),
+        "SinusoidalPosition": tn.SinusoidalPosition(64),
+        "IntegerPosition": tn.IntegerPosition(64),
+        "SigmoidPosition": tn.SigmoidPosition(64),
+        "SinePosition, period 16": tn.SinePosition(64, period=16),
+        "GridSinusoidal, 4 x 8": tn.GridSinusoidalPosition(64),
+        "RandomWalk, ring": tn.RandomWalkPosition(64),
+        "Laplacian, ring": tn.LaplacianPosition(64),
+    }
+    place = torch.arange(32)
+    ring = torch.stack([place, (place + 1) % 32])
+    edges = tn.Edges(torch.cat([ring, ring.flip(0), torch.tensor([[0, 8], [8, 0]])], 1))
+    structure = tn.Structure.dense(1, 32, grid=(4, 8), edges=edges)
+    found = {}
+    for name, position in codes.items():
+        torch.manual_seed(0)
+        with torch.no_grad():
+            code = position(torch.zeros(1, 32, 64), structure)[0]
+        found[name] = (code @ code.T).abs()
+    return tn.draw_influence(found)
+
+
 def _figure(width: float, height: float) -> Figure:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
@@ -136,7 +161,7 @@ def _figure(width: float, height: float) -> Figure:
 
 def draw() -> None:
     """All pictures, written to the folder."""
-    for make in (random_features, shift, regions):
+    for make in (random_features, shift, regions, positions):
         content = BytesIO()
         make().savefig(content, dpi=120, format="png")
         write_atomically(PICTURES / f"{make.__name__}.png", content.getvalue())

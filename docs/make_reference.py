@@ -23,6 +23,7 @@ GROUPS = {
         "Heads", "Score", "DotScore", "CosineScore", "BilinearScore", "AdditiveScore",
         "LocationScore", "Rotary", "QueryKeyNorm", "Bias", "RelativeBias", "AlibiBias", "EdgeBias",
         "ShortestPathBias", "Normaliser", "Softmax", "HardMax", "TopK", "Sigmoid", "ZeroedSoftmax",
+        "QueryKeyMap",
     ],
     "Graph operators": [
         "GraphAttention", "GraphAttentionV2", "GraphConvolution", "SAGEConvolution",
@@ -109,7 +110,7 @@ def prose(value: object) -> str:
             lines.append("  " + line.strip())
         else:
             lines.append(line)
-    return "\n".join(lines)
+    return re.sub(r"(?<!`)\[\*", r"[\\*", "\n".join(lines))  # no emphasis from [*, D] to [*, O]
 
 
 def methods(value: type) -> list[str]:

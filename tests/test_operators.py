@@ -12,11 +12,18 @@ from tokennet.laws import CLAIMABLE, closure
 each = pytest.mark.parametrize("operator", OPERATORS, ids=lambda o: o.name)
 
 
+FIRST = {type(o.make()): o.name for o in reversed(OPERATORS)}
+
+
 @each
 def test_laws(operator: Operator) -> None:
-    """Contract and claims hold; what is not claimed breaks, and by how much."""
+    """Contract and claims hold; what is not claimed breaks, and by how much.
+
+    The first operator of a class is tried on as many inputs as a user's, its variants on half.
+    """
     mixer = operator.make()
-    report = tn.verify(mixer, dim=DIM)
+    examples = 60 if operator.name in FIRST.values() else 30
+    report = tn.verify(mixer, dim=DIM, examples=examples)
     report.raise_if_broken()
     assert report.mixes == operator.mixes
     claimed = {law.name for law in closure(mixer.claims)}

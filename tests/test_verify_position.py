@@ -1,7 +1,6 @@
 """The certificate of position codes: expected failures with their size, and planted bugs."""
 
 import runpy
-import time
 from pathlib import Path
 
 import pytest
@@ -196,13 +195,6 @@ def test_a_report_is_read_and_asked() -> None:
     assert "size" in report
     with pytest.raises(KeyError, match="no finding on 'sizes'; there are repeatable"):
         report["sizes"]
-
-
-def test_it_is_fast() -> None:
-    for position in (tn.SinusoidalPosition(D), tn.RandomWalkPosition(D)):
-        start = time.process_time()
-        tn.verify_position(position)
-        assert time.process_time() - start < 2
 
 
 def test_the_page_shows_what_is_measured() -> None:

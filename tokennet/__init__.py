@@ -104,6 +104,7 @@ __all__ = [
     "PositiveRandomFeatures",
     "PostNorm",
     "PreNorm",
+    "QueryKeyMap",
     "QueryKeyNorm",
     "RandomWalkPosition",
     "RegionTokenizer",

@@ -84,6 +84,7 @@ from tokennet.mixers.score import (
     DotScore,
     LocationScore,
     Place,
+    QueryKeyMap,
     Score,
 )
 from tokennet.mixers.token_gating import (
@@ -133,6 +134,7 @@ __all__ = [
     "Pointwise",
     "Pooling",
     "PositiveRandomFeatures",
+    "QueryKeyMap",
     "QueryKeyNorm",
     "RelativeBias",
     "ReluFeatures",
