@@ -93,6 +93,7 @@ def signature(value: object) -> str:
     ]
     text = str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty))
     text = re.sub(r"<class '(?:[\w.]+\.)?(\w+)'>", r"\1", text)
+    text = re.sub(r"<function (\w+) at 0x\w+>", r"\1", text)
     return re.sub(r"<factory>", "...", text)
 
 

@@ -100,6 +100,7 @@ ATTENTION: dict[str, list[Bad]] = {
             r"reads of score is \['position'\], expected nothing over Memory\(\); memory tokens",
         ),
     ],
+    "QueryKeyMap": [Bad(lambda: tn.QueryKeyMap(), T, "abstract")],
     "DotScore": [
         Bad(lambda: tn.DotScore(nn.LayerNorm(4)), T, r"maps\[0\] is LayerNorm, .*a QueryKeyMap"),
         Bad(lambda: tn.DotScore(power=True), T, r"power is True, expected a number; e.g. 0.5"),

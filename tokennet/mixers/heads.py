@@ -72,11 +72,13 @@ class Heads:
     def check_place(score: Score, like: nn.Module) -> None:
         """Raises where numbers of the score are of another dtype or device than a map's."""
         p = next(like.parameters(), None)
-        if p is None or torch.is_autocast_enabled(p.device.type):
-            return
         for name, own in chain(score.named_parameters(), score.named_buffers()):
-            if own.device != p.device or (own.is_floating_point() and own.dtype != p.dtype):
-                kind = "device" if own.device != p.device else "dtype"
+            if p is None or (own.device, own.dtype) == (p.device, p.dtype):
+                continue
+            kind = "device" if own.device != p.device else "dtype"
+            if kind == "device" or (
+                own.is_floating_point() and not torch.is_autocast_enabled(p.device.type)
+            ):
                 raise value_error(
                     f"{kind} of score.{name}", getattr(own, kind), f"{getattr(p, kind)} as of the "
                     "attention's maps", "move the whole attention with .to()",

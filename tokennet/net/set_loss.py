@@ -18,7 +18,11 @@ def set_matching(
     The Hungarian algorithm (Kuhn 1955), by scipy: O(Q M^2). `valid`: which targets are real; the
     costs of others are not read. A sample has at most Q real targets.
     """
-    from scipy.optimize import linear_sum_assignment
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        hint = "set_matching needs scipy: pip install 'tokennet[matching]'"
+        raise ImportError(hint) from error
 
     _check(cost, valid)
     match = torch.full(cost.shape[:2], -1, dtype=torch.int64)
