@@ -5,7 +5,8 @@ WORKERS ?= 2
 # tests that run once more with every annotated shape and dtype checked at every call
 TYPED := $(addprefix tests/test_,structure.py edges.py transform.py topology.py ops.py attend.py net.py \
   exact_torch.py exact_pyg.py exact_convolution.py tokenizers.py tokenizers_text.py \
-  tokenizers_graphs.py)
+  tokenizers_graphs.py scores.py normalisers.py decode.py exact_graphs.py exact_sequences.py \
+  exact_sets.py blocks.py latents.py positions.py concepts.py)
 
 .PHONY: setup demo test test-slow test-gpu typecheck lint types reference check clean
 
@@ -38,7 +39,7 @@ typecheck: setup
 	$(BIN)/python -m pytest --typecheck -m "not slow and not gpu" -n $(WORKERS) --dist worksteal $(TYPED)
 
 test-slow: setup
-	$(BIN)/python -m pytest -m "slow and not gpu" tests
+	$(BIN)/python -m pytest -m "slow and not gpu" -n $(WORKERS) --dist worksteal tests
 
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu tests

@@ -195,6 +195,7 @@ def test_no_prompts_no_answers() -> None:
     assert tn.beam_decode(language(), [], beams=2, max_tokens=3) == []
 
 
+@pytest.mark.usefixtures("no_typecheck")
 def test_bad_calls() -> None:
     net = language()
     with pytest.raises(ValueError, match=r"prompts\[1\] is \[\], expected at least one id"):

@@ -6,7 +6,7 @@ Axes: B samples, D channels.
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -38,6 +38,7 @@ class _Residual(Composed):
     """
 
     dim: int | None = None
+    norms: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -60,6 +61,8 @@ class _Residual(Composed):
         if mixer.pooled:
             raise value_error("mixer", type(mixer).__name__, "a mixer with a row for each token")
         self.norm = maker("norm", norm, "nn.LayerNorm")(dim)
+        if self.norms == 2:
+            self.second_norm = norm(dim)
         self.dropout = nn.Dropout(probability("dropout", dropout))
         self.scale = None if layer_scale is None else _scale(dim, layer_scale)
         self.drop_path = _DropPath(drop_path) if probability("drop_path", drop_path) else None
@@ -130,20 +133,7 @@ class SandwichNorm(_Residual):
     The two norms have weights of their own.
     """
 
-    def __init__(
-        self,
-        dim: int,
-        mixer: Mixer,
-        *,
-        norm: Norm = nn.LayerNorm,
-        dropout: float = 0.0,
-        layer_scale: float | None = None,
-        drop_path: float = 0.0,
-    ):
-        super().__init__(
-            dim, mixer, norm=norm, dropout=dropout, layer_scale=layer_scale, drop_path=drop_path
-        )
-        self.second_norm = norm(dim)
+    norms = 2
 
     def _place(self, x: Tensor, run: Run) -> Tensor:
         y = run(self.mixer, run(self.norm, x))
