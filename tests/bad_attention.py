@@ -103,6 +103,7 @@ ATTENTION: dict[str, list[Bad]] = {
     "QueryKeyMap": [Bad(lambda: tn.QueryKeyMap(), T, "abstract")],
     "DotScore": [
         Bad(lambda: tn.DotScore(nn.LayerNorm(4)), T, r"maps\[0\] is LayerNorm, .*a QueryKeyMap"),
+        Bad(lambda: tn.DotScore(power=float("nan")), V, r"power is nan, expected a finite number"),
         Bad(lambda: tn.DotScore(power=True), T, r"power is True, expected a number; e.g. 0.5"),
     ],
     "CosineScore": [

@@ -65,6 +65,8 @@ def test_picture(tmp_path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["p.png"]
     with pytest.raises(ValueError, match=r"matrices is \{\}, expected at least one matrix"):
         tn.draw_influence({})
+    with pytest.raises(ValueError, match="columns is 0, expected at least 1"):
+        tn.draw_influence({"a": torch.eye(2)}, columns=0)
     with pytest.raises(TypeError, match=r"matrices\['a'\] is \(3,\), expected a matrix"):
         tn.draw_influence({"a": torch.zeros(3)})
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from tokennet.checks import type_error, value_error
+from tokennet.checks import positive, type_error, value_error
 from tokennet.files import write_atomically
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def draw_influence(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    positive("columns", columns)
     if not matrices:
         raise value_error("matrices", "{}", "at least one matrix", "e.g. {name: tn.influence(...)}")
     colours = mpl.colormaps["Blues"].with_extremes(bad="white")

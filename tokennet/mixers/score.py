@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokennet.checks import kind_of, positive, type_error
+from tokennet.checks import kind_of, positive, type_error, value_error
 from tokennet.laws import CLAIMABLE, Causality, Law
 from tokennet.ops import dot_scores
 from tokennet.structure import Structure
@@ -161,6 +161,8 @@ class DotScore(Score):
                 raise type_error(f"maps[{i}]", kind_of(m), "a QueryKeyMap", "e.g. tn.Rotary(64)")
         if isinstance(power, bool) or not isinstance(power, (int, float)):
             raise type_error("power", repr(power), "a number", "e.g. 0.5: divided by sqrt(D)")
+        if not math.isfinite(power):
+            raise value_error("power", power, "a finite number", "e.g. 0.5: divided by sqrt(D)")
         self.maps = nn.ModuleList(maps)
         self.power = float(power)
         self.claims = EVERY_LAW.intersection(*(m.claims for m in maps))
