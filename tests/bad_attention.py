@@ -69,6 +69,13 @@ ATTENTION: dict[str, list[Bad]] = {
             V,
             r"channels that key gives is 3, expected 8",
         ),
+        Bad(lambda: tn.Heads(2, bias="no"), T, r"bias is 'no', expected True or False"),
+        Bad(lambda: tn.Heads(2, output=0), T, r"output is 0, expected True or False"),
+        Bad(
+            lambda: tn.Attention(D, 2).with_maps(key=nn.Linear(3, D)),
+            V,
+            r"channels that key takes is 3, expected 8",
+        ),
         Bad(
             lambda: tn.Attention(D, 2).with_maps(key=nn.Linear),
             T,
@@ -166,6 +173,9 @@ ATTENTION: dict[str, list[Bad]] = {
     "RelativeBias": [
         *_biased(tn.RelativeBias),
         Bad(lambda: tn.RelativeBias(0), V, r"num_heads is 0"),
+        Bad(
+            lambda: tn.RelativeBias(2, causal="yes"), T, r"causal is 'yes', expected True or False"
+        ),
         Bad(lambda: tn.RelativeBias(2, num_buckets=2), V, r"num_buckets is 2, .*at least 4"),
         Bad(
             lambda: tn.RelativeBias(2, max_distance=8),

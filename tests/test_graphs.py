@@ -29,7 +29,7 @@ def test_virtual_token_is_joined_to_all_of_its_sample() -> None:
     x, structure = tokenizer(torch.randn(8, 2), tn.Structure.packed(LENGTHS, edges=_edges()))
     assert structure.lengths.tolist() == [5, 1, 2, 4]
     first = [0, 5, 6, 8]
-    assert torch.equal(x[first], tokenizer.token.expand(4, 2))
+    assert torch.equal(x[first], tokenizer.first.token.expand(4, 2))
     spokes = [(0, 1), (0, 2), (0, 3), (0, 4), (6, 7), (8, 9), (8, 10), (8, 11)]
     both = spokes + [(t, s) for s, t in spokes]
     assert _pairs(structure.edges.index) == sorted([(1, 2), (9, 10), *both])

@@ -31,6 +31,13 @@ def positive(name: str, value: int, *, minimum: int = 1) -> int:
     return value
 
 
+def switch(name: str, value: bool) -> bool:
+    """`value`, if it is True or False: any text would count as True."""
+    if not isinstance(value, bool):
+        raise type_error(name, repr(value), "True or False")
+    return value
+
+
 def probability(name: str, value: float) -> float:
     """`value`, if 0 <= value < 1."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):

@@ -132,6 +132,9 @@ class Attention(Mixer):
             p = next(module.parameters(), next(self.parameters(), torch.empty(0)))
             probe = torch.zeros(1, 1, sizes[name], dtype=p.dtype, device=p.device)
             expected = old.out_features if isinstance(old, nn.Linear) else probe.shape[-1]
+            own = getattr(module, "in_features", sizes[name])
+            if own != sizes[name]:
+                raise value_error(f"channels that {name} takes", own, f"{sizes[name]}")
             with torch.no_grad():
                 found = module(probe).shape[-1]
             if found != expected:

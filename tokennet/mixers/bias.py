@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokennet.checks import positive, value_error
+from tokennet.checks import positive, switch, value_error
 from tokennet.mixers.score import CAUSAL_ONLY, Bias, Place
 from tokennet.ops.graph import edge_places, hop_distances
 from tokennet.structure import SortedEdges
@@ -47,7 +47,7 @@ class RelativeBias(Bias):
         self.num_heads = positive("num_heads", num_heads)
         self.num_buckets = positive("num_buckets", num_buckets, minimum=4)
         self.max_distance = positive("max_distance", max_distance)
-        self.causal = causal
+        self.causal = switch("causal", causal)
         side = num_buckets if causal else num_buckets // 2
         if max_distance <= side // 2:
             raise value_error(

@@ -9,7 +9,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from tokennet.checks import positive, split_heads, value_error
+from tokennet.checks import positive, split_heads, switch, value_error
 from tokennet.mixers.score import Part, Score
 
 
@@ -35,6 +35,8 @@ class Heads:
 
     def __post_init__(self) -> None:
         positive("num_heads", self.num_heads)
+        switch("bias", self.bias)
+        switch("output", self.output)
         if self.head_dim is not None:
             positive("head_dim", self.head_dim)
         if self.kv_heads is not None:

@@ -3,10 +3,9 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tokennet.checks import kind_of, type_error
-from tokennet.net.tokenizers import Tokenizer, put_first
+from tokennet.net.tokenizers import ClassToken, Tokenizer
 from tokennet.structure import Structure
 from tokennet.structure.expander import joined_edges
 
@@ -22,15 +21,11 @@ class VirtualToken(Tokenizer):
 
     def __init__(self, tokenizer: Tokenizer):
         super().__init__()
-        if not isinstance(tokenizer, Tokenizer):
-            raise type_error("tokenizer", kind_of(tokenizer), "a Tokenizer")
-        self.tokenizer = tokenizer
-        self.dim = tokenizer.dim
-        self.token = nn.Parameter(torch.empty(self.dim))
-        nn.init.trunc_normal_(self.token, std=0.02)
+        self.first = ClassToken(tokenizer)
+        self.dim = self.first.dim
 
     def forward(self, inputs: Any, structure: Structure | None = None) -> tuple[Tensor, Structure]:
-        x, structure = put_first(self.token, *self.tokenizer(inputs, structure))
+        x, structure = self.first(inputs, structure)
         layout = structure.layout
         real = layout.valid.flatten()
         virtual = real & (layout.position == 0)
