@@ -19,7 +19,7 @@ from tokennet.mixers.heads import Heads
 from tokennet.mixers.normaliser import Normaliser, Softmax
 from tokennet.mixers.score import DotScore, Place, Score
 from tokennet.mixers.stepping import check_token
-from tokennet.ops import attend, segment_sum, weighted_sum
+from tokennet.ops import attend, dot_scores, segment_sum, weighted_sum
 from tokennet.structure import Structure
 from tokennet.topology import Causal, Dense, Full, Memory, Sparse, Topology
 
@@ -247,10 +247,8 @@ class Attention(Mixer):
         return y if self.edge_dim is None else y + self._edge_values(weights, place)
 
     def _weights(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
-        scores = self.score(q, k, place)
-        if self.edge_dim is not None:
-            scores = scores + self._edge_scores(q, k, place)
-        return self.normaliser(scores, place)
+        score = self.score if self.edge_dim is None else self._edge_scores
+        return self.normaliser(score(q, k, place), place)
 
     def _edge_parts(self, place: Place) -> tuple[Any, Tensor, Tensor]:
         """The edges, their features `[E, K]` and the map W `[H, D, K]`."""
@@ -260,12 +258,14 @@ class Attention(Mixer):
         return edges, attr, self.edge.weight.unflatten(0, (self.heads.num_heads, -1))
 
     def _edge_scores(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
-        """q.(W e) as (q W).e, so that nothing of E H D numbers is made."""
+        """Scores with q.(W e) as (q W).e, so that nothing of E H D numbers is made."""
         edges, attr, matrix = self._edge_parts(place)
         dot = self.score.as_dot(q, k, place)
         assert dot is not None
         reduced = torch.einsum("thd,hdk->thk", dot.q, matrix).index_select(0, edges.target)
-        return torch.einsum("ehk,ek->eh", reduced, attr) * dot.scale
+        scores = dot_scores(dot.q, dot.k, place.pairs) + torch.einsum("ehk,ek->eh", reduced, attr)
+        scores = scores * dot.scale
+        return scores if dot.bias is None else scores + dot.bias
 
     def _edge_values(self, weights: Tensor, place: Place) -> Tensor:
         """sum_j w_ij W e_ij as W sum_j w_ij e_ij."""
