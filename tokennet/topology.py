@@ -268,7 +268,4 @@ def _restrict(edges: SortedEdges, other: Pairs, structure: Structure) -> SortedE
         slot = layout.flat(layout.unpad(number)).squeeze(-1)  # [T], row of the padded view
         target, source = slot[edges.target], slot[edges.source]
         allowed = mask[target // size, target % size, source % size] if size else edges.target > 0
-    keep = allowed if edges.keep is None else allowed & edges.keep
-    return SortedEdges(
-        edges.source, edges.target, edges.ptr, edges.order, edges.weight, edges.attr, keep
-    )
+    return edges.restricted(allowed)

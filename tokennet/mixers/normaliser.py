@@ -155,8 +155,9 @@ class ZeroedSoftmax(Normaliser):
 def _rank(scores: Tensor, edges: SortedEdges) -> Tensor:
     """The rank of each edge `[E, H]` among the edges into its target, 0 the highest score."""
     down = scores.argsort(dim=0, descending=True, stable=True)
-    target = edges.target[:, None].expand_as(down)
+    row = edges.target if edges.keep is None else edges.target.where(edges.keep, edges.num_rows)
+    target = row[:, None].expand_as(down)
     order = down.gather(0, target.gather(0, down).argsort(dim=0, stable=True))
     place = torch.arange(scores.shape[0], device=scores.device)[:, None]
-    place = place - edges.ptr.index_select(0, edges.target)[:, None]
+    place = place - edges.ptr.index_select(0, row)[:, None]
     return torch.empty_like(order).scatter(0, order, place.expand_as(order))

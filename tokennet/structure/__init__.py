@@ -1,6 +1,6 @@
 """Facts about a batch of tokens."""
 
-from tokennet.structure.edges import Edges, SortedEdges
+from tokennet.structure.edges import Compressed, Edges, SortedEdges
 from tokennet.structure.expander import (
     expander_edges,
 )
@@ -8,6 +8,7 @@ from tokennet.structure.layout import Layout, Packed, Padded
 from tokennet.structure.structure import Structure, Tokens
 
 __all__ = [
+    "Compressed",
     "Edges",
     "Layout",
     "Packed",

@@ -5,7 +5,7 @@ Axes: E edges, T rows of the flat view, K channels of an edge.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -65,13 +65,30 @@ class Edges:
         return Edges(self.index.to(device), move(self.weight), move(self.attr))
 
 
+class Compressed(NamedTuple):
+    """Edges row by row: those of row t are `ptr[t]:ptr[t+1]`, and `index` names their other ends.
+
+    `place` tells where in the sorted edges each of them stands; None: in the same order. Without
+    `index` the entries of a row are the values themselves: segments.
+    """
+
+    ptr: Int[Tensor, " T_plus_1"]
+    index: Int[Tensor, " E"] | None = None
+    place: Int[Tensor, " E"] | None = None
+
+    @property
+    def num_rows(self) -> int:
+        return self.ptr.shape[0] - 1
+
+
 @dataclass(frozen=True, eq=False)
 class SortedEdges:
     """Edges in the order (target, source), with what is computed from them once.
 
     `order [E]` gives the place of each sorted edge in the caller's list. `ptr [T+1]` is the CSR
     pointer: the edges into token t are `ptr[t]:ptr[t+1]`. `keep [E]`, where it is not None, is
-    False at an edge that must be left out (a fixed number of edges keeps shapes static).
+    False at an edge that must be left out (a fixed number of edges keeps shapes static); such edges
+    stand at the end, behind `ptr[-1]`, where no row reaches them.
     """
 
     source: Int[Tensor, " E"]
@@ -87,14 +104,13 @@ class SortedEdges:
     def of(edges: Edges, num_rows: int, keep: Tensor | None = None) -> "SortedEdges":
         """Sorts once, stably by (target, source): the caller's order changes no result's bits."""
         source, target = edges.index.long()
-        order = torch.argsort(target * num_rows + source, stable=True)
+        row = target if keep is None else target.where(keep, num_rows)
+        order = torch.argsort(row * num_rows + source, stable=True)
         pick = lambda t: None if t is None else t.index_select(0, order)  # noqa: E731
-        sorted_target = target.index_select(0, order)
-        rows = torch.arange(num_rows + 1, device=target.device)
         return SortedEdges(
             source.index_select(0, order),
-            sorted_target,
-            torch.searchsorted(sorted_target, rows),
+            target.index_select(0, order),
+            _pointer(row.index_select(0, order), num_rows),
             order,
             pick(edges.weight),
             pick(edges.attr),
@@ -113,6 +129,22 @@ class SortedEdges:
     def requires_grad(self) -> bool:
         """Whether weights or features are being learned: then nothing made of them is kept."""
         return any(t is not None and t.requires_grad for t in (self.weight, self.attr))
+
+    def restricted(self, keep: Bool[Tensor, " E"]) -> "SortedEdges":
+        """The same, where of the edges that count only those with `keep` go on counting."""
+        keep = keep if self.keep is None else keep & self.keep
+        first = torch.argsort((~keep).to(torch.uint8), stable=True)
+        pick = lambda t: None if t is None else t.index_select(0, first)  # noqa: E731
+        before = torch.cat([keep.new_zeros(1, dtype=torch.int64), keep.cumsum(0)])
+        return SortedEdges(
+            pick(self.source),
+            pick(self.target),
+            before.index_select(0, self.ptr),
+            pick(self.order),
+            pick(self.weight),
+            pick(self.attr),
+            pick(keep),
+        )
 
     def with_values(self, edges: Edges) -> "SortedEdges":
         """The same order with weights and features sorted anew: a backward pass uses them up."""
@@ -148,11 +180,27 @@ class SortedEdges:
         """CSC: (order [E] into the sorted edges, ptr [T+1]); `order[ptr[s]:ptr[s+1]]` leave s."""
 
         def make() -> tuple[Tensor, Tensor]:
-            order = torch.argsort(self.source, stable=True)
-            rows = torch.arange(self.num_rows + 1, device=order.device)
-            return order, torch.searchsorted(self.source.index_select(0, order), rows)
+            row = self.source if self.keep is None else self.source.where(self.keep, self.num_rows)
+            order = torch.argsort(row, stable=True)
+            return order, _pointer(row.index_select(0, order), self.num_rows)
 
         return self.remember("by_source", make)
+
+    @property
+    def rows(self) -> Compressed:
+        """CSR, for kernels: the edges into each token."""
+        make = lambda: Compressed(self.ptr, self.source.int())  # noqa: E731
+        return self.remember("rows", make)
+
+    @property
+    def columns(self) -> Compressed:
+        """CSC, for kernels: the edges out of each token."""
+
+        def make() -> Compressed:
+            order, ptr = self.by_source
+            return Compressed(ptr, self.target.index_select(0, order).int(), order.int())
+
+        return self.remember("columns", make)
 
     @property
     def with_self_loops(self) -> "SortedEdges":
@@ -173,3 +221,8 @@ class SortedEdges:
         index = torch.cat([self.index, rows.expand(2, -1)], dim=1)
         edges = Edges(index, fill(self.weight, 1), fill(self.attr, 0))
         return SortedEdges.of(edges, self.num_rows, torch.cat([kept, ~has_loop]))
+
+
+def _pointer(row: Int[Tensor, " E"], num_rows: int) -> Int[Tensor, " T_plus_1"]:
+    """Where each row begins among sorted row numbers."""
+    return torch.searchsorted(row, torch.arange(num_rows + 1, device=row.device))
