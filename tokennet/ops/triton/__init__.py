@@ -1,0 +1,1 @@
+"""The sparse kernels in Triton, for CUDA devices: the functions of `ops.kernel.KERNELS`."""
