@@ -1,0 +1,1 @@
+"""Fused kernels for float32 on a CPU, compiled when the package is installed."""
