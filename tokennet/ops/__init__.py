@@ -4,11 +4,10 @@ from tokennet.ops.attend import (
     attend,
     attention_weights,
     dot_scores,
-    edge_softmax,
     masked_softmax,
-    spread_scores,
     weighted_sum,
 )
+from tokennet.ops.attend_sparse import attend_gat, attend_gatv2, edge_softmax, spread_scores
 from tokennet.ops.backend import backend
 from tokennet.ops.pool import sample_max, sample_mean, sample_sum
 from tokennet.ops.segment import (
@@ -19,14 +18,17 @@ from tokennet.ops.segment import (
     segment_std,
     segment_sum,
 )
-from tokennet.ops.sparse import sddmm, spmm
+from tokennet.ops.sparse import gather_reduce, sddmm, spmm
 
 __all__ = [
     "attend",
+    "attend_gat",
+    "attend_gatv2",
     "attention_weights",
     "backend",
     "dot_scores",
     "edge_softmax",
+    "gather_reduce",
     "masked_softmax",
     "sample_max",
     "sample_mean",

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from tokennet.checks import value_error
 from tokennet.ops import reference
+from tokennet.ops.attend_sparse import attend_edges, edge_softmax
 from tokennet.ops.backend import is_reference
-from tokennet.ops.segment import segment_softmax
 from tokennet.ops.sparse import sddmm, spmm
-from tokennet.structure import SortedEdges
 from tokennet.topology import Dense, Pairs, Sparse
 
 
@@ -28,27 +28,32 @@ def attend(
     scale: float | None = None,
     bias: Tensor | None = None,
     dropout: float = 0.0,
+    attr: Float[Tensor, "E K"] | None = None,
+    edge_map: Float[Tensor, "H C K"] | None = None,
 ) -> Float[Tensor, "*tokens H C"]:
     """softmax over the pairs of scale * q.k + bias, times v ("Attention is all you need", eq. 1).
 
     Over `Dense` pairs the tensors are padded, `[B, N, H, D]`, and the bias is `[b, H, N, M]`, b
     being B or 1; over `Sparse` ones flat, `[T, H, D]`, bias `[E, H]`. `scale` is 1/sqrt(D) by
-    default. A token without any pair gets 0. `dropout` acts on the weights.
+    default. A token without any pair gets 0. `dropout` acts on the weights. Over sparse pairs
+    features e `attr` of the edges with a map W `edge_map` add to keys and values, k_j + W e_ij and
+    v_j + W e_ij, though no such vector is made for any edge.
+
+    Raises:
+        ValueError: for features of edges over dense pairs, or without their map.
     """
+    if (attr is None) != (edge_map is None):
+        name = "edge_map" if edge_map is None else "attr"
+        raise value_error(name, None, "a tensor", "attr and edge_map go together")
     factor = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
     if isinstance(pairs, Dense):
+        if attr is not None:
+            raise value_error("attr", tuple(attr.shape), "None over dense pairs", "use bias=")
         return _attend_dense(q, k, v, pairs, factor, bias, dropout)
-    if is_reference() and bias is None and not dropout:
-        return reference.attend_sparse(q, k, v, pairs.edges, factor)
-    scores = sddmm(q, k, pairs.edges) * factor
-    return spread_scores(scores if bias is None else scores + bias, v, pairs.edges, dropout=dropout)
-
-
-def edge_softmax(scores: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tensor, "E H"]:
-    """Softmax over the edges into each token; edges that are not kept get 0."""
-    if edges.keep is not None:
-        scores = scores.masked_fill(~edges.keep[:, None], -math.inf)
-    return segment_softmax(scores, edges.target, edges.num_rows)
+    return attend_edges(
+        q, k, v, pairs.edges,
+        scale=factor, bias=bias, attr=attr, edge_map=edge_map, dropout=dropout,
+    )  # fmt: skip
 
 
 def masked_softmax(scores: Float[Tensor, "B H N M"], mask: Tensor) -> Float[Tensor, "B H N M"]:
@@ -56,18 +61,6 @@ def masked_softmax(scores: Float[Tensor, "B H N M"], mask: Tensor) -> Float[Tens
     scores = scores.masked_fill(~mask[:, None], -math.inf)
     live = mask.any(-1, keepdim=True)[:, None]
     return scores.masked_fill(~live, 0).softmax(-1) * live
-
-
-def spread_scores(
-    scores: Float[Tensor, "E H"],
-    v: Float[Tensor, "T H D"],
-    edges: SortedEdges,
-    *,
-    dropout: float = 0.0,
-) -> Float[Tensor, "T H D"]:
-    """Attention with given scores of edges: softmax over the edges into each token, times v."""
-    weights = edge_softmax(scores, edges)
-    return spmm(F.dropout(weights, dropout) if dropout else weights, v, edges)
 
 
 def weighted_sum(

@@ -22,6 +22,8 @@ KERNELS = (
     "segment_softmax_backward",
 )
 SCORES = ("dot", "gat", "gatv2")
+FLOATS = ("q", "k", "v", "vector", "bias", "edge_query", "attr")
+"""The inputs of attention that can have gradients, in the order of `Gradients`."""
 
 
 class Inputs(NamedTuple):

@@ -17,7 +17,8 @@ def segment_sum(
     values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
 ) -> Float[Tensor, "S *rest"]:
     """out[s] = sum of the values with segment s."""
-    member = torch.nn.functional.one_hot(segment, num_segments).to(values.dtype)  # [E, S]
+    member = segment[:, None] == torch.arange(num_segments, device=segment.device)  # [E, S]
+    member = member.to(values.dtype)
     return torch.tensordot(member, values, dims=([0], [0]))
 
 
@@ -61,7 +62,7 @@ def segment_softmax(
     scores: Float[Tensor, "E H"], segment: Int[Tensor, " E"], num_segments: int
 ) -> Float[Tensor, "E H"]:
     """exp(score) / sum of exp(score) over the segment; 0 where every score is -inf."""
-    out = torch.zeros_like(scores)
+    out = torch.where(scores.isfinite(), 0 * scores, 0)
     for s in range(num_segments):
         group = scores[segment == s]
         live = group.isfinite().any(0)
@@ -72,6 +73,7 @@ def segment_softmax(
 def edge_matrix(weights: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tensor, "H T T"]:
     """The weights of edges as matrices [target, source]; repeated edges add up."""
     rows = edges.num_rows
+    weights = weights if edges.keep is None else weights * edges.keep[:, None]
     matrix = weights.new_zeros(rows * rows, weights.shape[1])
     matrix = matrix.index_add(0, edges.target * rows + edges.source, weights)
     return matrix.T.view(weights.shape[1], rows, rows)
@@ -80,8 +82,9 @@ def edge_matrix(weights: Float[Tensor, "E H"], edges: SortedEdges) -> Float[Tens
 def sddmm(
     q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], edges: SortedEdges
 ) -> Float[Tensor, "E H"]:
-    """The dot product of q at the target and k at the source of each edge."""
-    return torch.einsum("thd,shd->tsh", q, k)[edges.target, edges.source]
+    """The dot product of q at the target and k at the source of each edge that is not left out."""
+    each = torch.einsum("thd,shd->tsh", q, k)[edges.target, edges.source]
+    return each if edges.keep is None else each * edges.keep[:, None]
 
 
 def spmm(
@@ -91,16 +94,42 @@ def spmm(
     return torch.einsum("hts,shd->thd", edge_matrix(weights, edges), v)
 
 
+def gather_reduce(
+    x: Float[Tensor, "T *rest"], edges: SortedEdges, reduce: str, weights: Tensor | None
+) -> Float[Tensor, "T *rest"]:
+    """A reduction of weight * x[source] over the edges into each token."""
+    sent = x[edges.source]
+    if weights is not None:
+        sent = sent * weights.view(-1, *[1] * (x.ndim - 1))
+    keep = slice(None) if edges.keep is None else edges.keep
+    reduction = {"sum": segment_sum, "mean": segment_mean, "max": segment_max, "min": segment_min}
+    return reduction[reduce](sent[keep], edges.target[keep], edges.num_rows)
+
+
+def gat_scores(
+    q: Float[Tensor, "T H"], k: Float[Tensor, "T H"], edges: SortedEdges, slope: float,
+    bias: Tensor | None,
+) -> Float[Tensor, "E H"]:  # fmt: skip
+    """GAT's: leaky(q_i + k_j + bias)."""
+    sums = (q[:, None] + k[None])[edges.target, edges.source]
+    return torch.nn.functional.leaky_relu(sums if bias is None else sums + bias, slope)
+
+
+def gatv2_scores(
+    q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], vector: Float[Tensor, "H D"],
+    edges: SortedEdges, slope: float,
+) -> Float[Tensor, "E H"]:  # fmt: skip
+    """GATv2's: a.leaky(q_i + k_j)."""
+    both = torch.nn.functional.leaky_relu(q[:, None] + k[None], slope)  # [T, T, H, D]
+    return torch.einsum("tshd,hd->tsh", both, vector)[edges.target, edges.source]
+
+
 def attend_sparse(
     q: Float[Tensor, "T H D"], k: Float[Tensor, "T H D"], v: Float[Tensor, "T H C"],
     edges: SortedEdges, scale: float,
 ) -> Float[Tensor, "T H C"]:  # fmt: skip
     """Softmax attention over edges through the whole matrix; an edge listed twice counts twice."""
-    ones = (
-        torch.ones_like(edges.source, dtype=q.dtype)
-        if edges.keep is None
-        else edges.keep.to(q.dtype)
-    )
+    ones = torch.ones_like(edges.source, dtype=q.dtype)
     count = edge_matrix(ones[:, None], edges)  # [1, T, T]
     scores = torch.einsum("thd,shd->hts", q, k) * scale + count.log()
     live = (count > 0).any(-1, keepdim=True)

@@ -134,16 +134,16 @@ class SortedEdges:
         """The same, where of the edges that count only those with `keep` go on counting."""
         keep = keep if self.keep is None else keep & self.keep
         first = torch.argsort((~keep).to(torch.uint8), stable=True)
-        pick = lambda t: None if t is None else t.index_select(0, first)  # noqa: E731
         before = torch.cat([keep.new_zeros(1, dtype=torch.int64), keep.cumsum(0)])
+        pick = lambda t: None if t is None else t.index_select(0, first)  # noqa: E731
         return SortedEdges(
-            pick(self.source),
-            pick(self.target),
+            self.source.index_select(0, first),
+            self.target.index_select(0, first),
             before.index_select(0, self.ptr),
-            pick(self.order),
+            self.order.index_select(0, first),
             pick(self.weight),
             pick(self.attr),
-            pick(keep),
+            keep.index_select(0, first),
         )
 
     def with_values(self, edges: Edges) -> "SortedEdges":
