@@ -236,12 +236,15 @@ class Attention(Mixer):
         """The weighted sums `[..., H, D]`."""
         k, v = self.heads.shared(k), self.heads.shared(v)
         dropout = self.dropout if self.training else 0.0
-        if self.edge_dim is None and isinstance(self.normaliser, Softmax):
-            dot = self.score.as_dot(q, k, place)
-            if dot is not None:
-                scale, bias = dot.scale, dot.bias
-                pairs = place.pairs
-                return attend(dot.q, dot.k, v, pairs, scale=scale, bias=bias, dropout=dropout)
+        dot = self.score.as_dot(q, k, place) if isinstance(self.normaliser, Softmax) else None
+        if dot is not None:
+            attr = matrix = None
+            if self.edge_dim is not None:
+                _, attr, matrix = self._edge_parts(place)
+            return attend(
+                dot.q, dot.k, v, place.pairs, scale=dot.scale, bias=dot.bias, dropout=dropout,
+                attr=attr, edge_map=matrix,
+            )  # fmt: skip
         weights = F.dropout(self._weights(q, k, place), dropout)
         y = weighted_sum(weights, v, place.pairs)
         return y if self.edge_dim is None else y + self._edge_values(weights, place)

@@ -13,7 +13,7 @@ from tokennet.checks import kind_of, positive, type_error, value_error
 from tokennet.laws import Permutation, closure
 from tokennet.mixers.base import Mixer
 from tokennet.mixers.bias import edge_features
-from tokennet.ops import segment_sum
+from tokennet.ops import gather_reduce, segment_sum
 from tokennet.ops.backend import record_flops
 from tokennet.structure import SortedEdges, Structure
 
@@ -54,16 +54,14 @@ class _Isomorphism(Mixer, ABC):
             self.eps = nn.Parameter(torch.tensor(float(eps)))
 
     @abstractmethod
-    def _messages(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "E D"]:
-        """What each edge carries to its target."""
+    def _heard(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:
+        """The sum of what the edges carry to each token."""
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
         layout, edges = structure.layout, structure.sorted_edges
         flat = layout.flat(layout.clear(x))
-        record_flops(edges.num_edges * flat.shape[1])
-        heard = segment_sum(self._messages(flat, edges), edges.target, edges.num_rows)
-        y = self.mlp((1 + self.eps) * flat + heard)
+        y = self.mlp((1 + self.eps) * flat + self._heard(flat, edges))
         if y.shape[-1] != self.out_dim:
             hint = "pass out_dim"
             raise value_error("channels of mlp's output", y.shape[-1], f"{self.out_dim}", hint)
@@ -77,8 +75,8 @@ class GINConvolution(_Isomorphism):
     features are not read. Shapes: [*, dim] -> [*, out_dim].
     """
 
-    def _messages(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "E D"]:
-        return x.index_select(0, edges.source)
+    def _heard(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:
+        return gather_reduce(x, edges)
 
 
 class GINEConvolution(_Isomorphism):
@@ -103,6 +101,8 @@ class GINEConvolution(_Isomorphism):
         self.edge_dim = positive("edge_dim", edge_dim)
         self.edge = nn.Linear(edge_dim, dim)
 
-    def _messages(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "E D"]:
+    def _heard(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:
+        record_flops(edges.num_edges * x.shape[1])
         e = self.edge(edge_features(edges, self.edge_dim, "GINEConvolution").to(x.dtype))
-        return torch.relu(x.index_select(0, edges.source) + e)
+        sent = torch.relu(x.index_select(0, edges.source) + e)
+        return segment_sum(sent, edges.target, edges.num_rows, ptr=edges.ptr)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from tokennet.checks import positive, probability, split_heads
 from tokennet.laws import Permutation, closure
 from tokennet.mixers.base import Mixer
-from tokennet.ops import edge_softmax, spread_scores
+from tokennet.ops import attend_gat, attend_gatv2, edge_softmax
 from tokennet.structure import SortedEdges, Structure
 from tokennet.topology import EdgeList
 
@@ -59,14 +59,17 @@ class _AdditiveAttention(Mixer, ABC):
         """Makes `value`, `score` and what else the scores need."""
 
     @abstractmethod
-    def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
-        """Scores of the edges `[E, H]` and values of the tokens `[T, H, D]`."""
+    def _mix(self, x: Tensor, edges: SortedEdges, dropout: float) -> Float[Tensor, "T H D"]:
+        """The weighted sums of the values."""
+
+    @abstractmethod
+    def _scores(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "E H"]:
+        """Scores of the edges, to look at."""
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
         layout, edges = structure.layout, self.topology.pairs(structure).edges
-        scores, v = self._scores(layout.flat(x), edges)
-        y = spread_scores(scores, v, edges, dropout=self.dropout if self.training else 0.0)
+        y = self._mix(layout.flat(x), edges, self.dropout if self.training else 0.0)
         y = y.mean(1) if self.mean_heads else y.flatten(1)
         return layout.unflat(y if self.bias is None else y + self.bias)
 
@@ -74,7 +77,7 @@ class _AdditiveAttention(Mixer, ABC):
         """(index `[2, E]`, weights `[E, H]`); over the edges into a token they sum to one."""
         self.check(x, structure)
         edges = self.topology.pairs(structure).edges
-        scores, _ = self._scores(structure.layout.flat(x), edges)
+        scores = self._scores(structure.layout.flat(x), edges)
         return edges.index, edge_softmax(scores, edges)
 
 
@@ -92,12 +95,18 @@ class GraphAttention(_AdditiveAttention):
         for weight in (self.value.weight, *self.score):  # score: two maps, each of its own
             nn.init.xavier_uniform_(weight)
 
-    def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
-        """Scores of the edges `[E, H]` and values of the tokens `[T, H, D]`."""
+    def _parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What a token adds to a score as the target and as the source `[T, H]`; its value."""
         v = self.value(x).unflatten(-1, (self.num_heads, self.head_dim))
-        source, target = (v * self.score[0]).sum(-1), (v * self.score[1]).sum(-1)  # [T, H]
+        return (v * self.score[1]).sum(-1), (v * self.score[0]).sum(-1), v
+
+    def _mix(self, x: Tensor, edges: SortedEdges, dropout: float) -> Float[Tensor, "T H D"]:
+        return attend_gat(*self._parts(x), edges, slope=self.slope, dropout=dropout)
+
+    def _scores(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "E H"]:
+        target, source, _ = self._parts(x)
         scores = source.index_select(0, edges.source) + target.index_select(0, edges.target)
-        return F.leaky_relu(scores, self.slope), v
+        return F.leaky_relu(scores, self.slope)
 
 
 class GraphAttentionV2(_AdditiveAttention):
@@ -116,8 +125,16 @@ class GraphAttentionV2(_AdditiveAttention):
         for linear in (self.value, self.target):
             nn.init.zeros_(linear.bias)
 
-    def _scores(self, x: Tensor, edges: SortedEdges) -> tuple[Tensor, Tensor]:
+    def _parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """U x and W x, `[T, H, D]`."""
         heads = (self.num_heads, self.head_dim)
-        v, u = self.value(x).unflatten(-1, heads), self.target(x).unflatten(-1, heads)
+        return self.target(x).unflatten(-1, heads), self.value(x).unflatten(-1, heads)
+
+    def _mix(self, x: Tensor, edges: SortedEdges, dropout: float) -> Float[Tensor, "T H D"]:
+        u, v = self._parts(x)
+        return attend_gatv2(u, v, self.score, edges, slope=self.slope, dropout=dropout)
+
+    def _scores(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "E H"]:
+        u, v = self._parts(x)
         both = v.index_select(0, edges.source) + u.index_select(0, edges.target)  # [E, H, D]
-        return (F.leaky_relu(both, self.slope) * self.score).sum(-1), v
+        return (F.leaky_relu(both, self.slope) * self.score).sum(-1)

@@ -63,9 +63,11 @@ class TopK(Normaliser):
         pairs = place.pairs
         if isinstance(pairs, Sparse):
             edges = pairs.edges
+            outside = _rank(scores, edges) >= self.count
             if edges.keep is not None:
+                outside = outside | ~edges.keep[:, None]
                 scores = scores.masked_fill(~edges.keep[:, None], -math.inf)
-            inside = scores.masked_fill(_rank(scores, edges) >= self.count, math.inf)
+            inside = scores.masked_fill(outside, math.inf)
             lowest = segment_min(inside, edges.target, edges.num_rows)
             below = scores < lowest.index_select(0, edges.target)
             scores = scores.masked_fill(below, -math.inf)

@@ -60,8 +60,9 @@ class PNAConvolution(Mixer):
         layout, edges = structure.layout, structure.sorted_edges
         flat = layout.flat(layout.clear(x))
         sent = self._messages(flat, edges)
+        segments = edges.target, edges.num_rows
         record_flops(len(POOLS) * edges.num_edges * flat.shape[1])
-        p = torch.cat([pool(sent, edges.target, edges.num_rows) for pool in POOLS], -1)  # [T, 4D]
+        p = torch.cat([pool(sent, *segments, ptr=edges.ptr) for pool in POOLS], -1)  # [T, 4D]
         more, less = (scale.to(p.dtype)[:, None] for scale in self._scales(edges))
         y = self.update(torch.cat([flat, p, p * more, p * less], -1))
         return layout.unflat(self.output(y))

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from tokennet.checks import kind_of, type_error, value_error
 from tokennet.mixers.base import Mixer
-from tokennet.ops import sample_max, sample_mean, segment_max, segment_mean, segment_sum
-from tokennet.ops.backend import record_flops
+from tokennet.ops import gather_reduce, sample_max, sample_mean, segment_sum
 from tokennet.structure import SortedEdges, Structure
 from tokennet.topology import Dense, Full, Memory, Sparse, Topology
 
@@ -77,13 +76,7 @@ class Pooling(_Pool):
         return self._dense_weights(mask, x.dtype) @ x
 
     def _sparse(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:
-        record_flops(edges.num_edges * x.shape[1])
-        values = x.index_select(0, edges.source)
-        if edges.keep is None:
-            return segment_mean(values, edges.target, edges.num_rows)
-        keep = edges.keep.to(x.dtype)
-        total = segment_sum(values.where(edges.keep[:, None], 0), edges.target, edges.num_rows)
-        return total / segment_sum(keep, edges.target, edges.num_rows).clamp_min(1)[:, None]
+        return gather_reduce(x, edges, "mean")
 
     def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor | tuple:
         """1 / (number of pairs): `[B, 1, N, N]`, padded view, or over edges (index, `[E, 1]`)."""
@@ -121,8 +114,4 @@ class MaxPooling(_Pool):
         return each.amax(2).masked_fill(~mask.any(-1, keepdim=True), 0)
 
     def _sparse(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:
-        values = x.index_select(0, edges.source)
-        if edges.keep is not None:
-            values = values.masked_fill(~edges.keep[:, None], -math.inf)
-        largest = segment_max(values, edges.target, edges.num_rows)
-        return largest if edges.keep is None else largest.masked_fill(largest == -math.inf, 0)
+        return gather_reduce(x, edges, "max")

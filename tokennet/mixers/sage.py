@@ -13,11 +13,19 @@ from torch import Tensor, nn
 from tokennet.checks import positive, type_error, value_error
 from tokennet.laws import Permutation, closure
 from tokennet.mixers.base import Mixer
-from tokennet.ops import segment_mean, segment_sum
+from tokennet.ops import gather_reduce, segment_max, segment_mean, segment_min, segment_sum
 from tokennet.ops.backend import record_flops
-from tokennet.structure import Structure
+from tokennet.ops.sparse import Reduction
+from tokennet.structure import SortedEdges, Structure
 
 Pool = Callable[[Tensor, Tensor, int], Tensor]
+REDUCTIONS: dict[Pool, Reduction] = {
+    segment_sum: "sum",
+    segment_mean: "mean",
+    segment_max: "max",
+    segment_min: "min",
+}
+"""Those that run without a message for each edge."""
 
 
 class SAGEConvolution(Mixer):
@@ -55,10 +63,14 @@ class SAGEConvolution(Mixer):
         self.check(x, structure)
         layout, edges = structure.layout, structure.sorted_edges
         flat = layout.flat(layout.clear(x))
-        record_flops(edges.num_edges * flat.shape[1])
-        sent = flat.index_select(0, edges.source)
-        y = self.own(flat) + self.heard(self.pool(sent, edges.target, edges.num_rows))
+        y = self.own(flat) + self.heard(self._pooled(flat, edges))
         return layout.unflat(F.normalize(y, dim=-1) if self.normalize else y)
+
+    def _pooled(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:
+        if self.pool in REDUCTIONS:
+            return gather_reduce(x, edges, REDUCTIONS[self.pool])
+        record_flops(edges.num_edges * x.shape[1])
+        return self.pool(x.index_select(0, edges.source), edges.target, edges.num_rows)
 
     def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> tuple[Tensor, Tensor]:
         """(index `[2, E]`, weights `[E, 1]`) of what is heard, where `pool` is a mean or a sum."""

@@ -82,7 +82,11 @@ def segment_min(
 
 
 def segment_std(
-    values: Float[Tensor, "E *rest"], segment: Int[Tensor, " E"], num_segments: int
+    values: Float[Tensor, "E *rest"],
+    segment: Int[Tensor, " E"],
+    num_segments: int,
+    *,
+    ptr: Int[Tensor, " S_plus_1"] | None = None,
 ) -> Float[Tensor, "S *rest"]:
     """out[s] = standard deviation (of the whole, not of a draw) of the values with segment s.
 
@@ -91,9 +95,9 @@ def segment_std(
     """
     if is_reference():
         return reference.segment_std(values, segment, num_segments)
-    mean = segment_mean(values, segment, num_segments)
+    mean = segment_mean(values, segment, num_segments, ptr=ptr)
     away = values - mean.index_select(0, segment)
-    variance = segment_mean(away.square(), segment, num_segments)
+    variance = segment_mean(away.square(), segment, num_segments, ptr=ptr)
     spread = variance > 1e-5
     return variance.where(spread, 1).sqrt() * spread
 
