@@ -9,6 +9,7 @@
 #include <utility>
 
 #define TOKENNET_INLINE inline __attribute__((always_inline))
+#define TOKENNET_LAMBDA __attribute__((always_inline))
 
 namespace tokennet {
 
