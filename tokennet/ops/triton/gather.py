@@ -19,6 +19,12 @@ WIDEST = 512
 """Channels of a program at most: 16 registers a thread. Wider rows are shared out."""
 
 
+@triton.jit
+def entry(INDEX, e, end):
+    """What entry e points to; without an index itself. Asked for one step ahead of its use."""
+    return e if INDEX is None else tl.load(INDEX + e, mask=e < end, other=0)
+
+
 @triton.jit(do_not_specialize=["items", "chunk", "stride"])
 def gather_sum_kernel(
     X, WEIGHT, OUT,
@@ -37,19 +43,21 @@ def gather_sum_kernel(
     inside = (h < H)[:, None] & (d < D)[None, :]
     at = h[:, None] * D + d[None, :]
     total = tl.zeros((ROWS * LANES, HEADS, CHANNELS), dtype=tl.float32)
+    j, place = entry(INDEX, first, end), entry(PLACE, first, end)
     for step in range(0, steps):
         e = first + step * LANES
         reached = e < end
-        j = e if INDEX is None else tl.load(INDEX + e, mask=reached, other=0)
+        next_j = entry(INDEX, e + LANES, end)
+        next_place = entry(PLACE, e + LANES, end)
         begin = j.to(tl.int64)[:, None, None] * (stride * UNIT)
         mask = reached[:, None, None] & inside[None]
         x = tl.load(X + begin + at[None], mask=mask, other=0.0).to(tl.float32)
         if WEIGHT is not None:
-            place = e if PLACE is None else tl.load(PLACE + e, mask=reached, other=0)
             own = place.to(tl.int64)[:, None] * H + h[None, :]
             w = tl.load(WEIGHT + own, mask=reached[:, None] & (h < H)[None, :], other=0.0)
             x = x * w.to(tl.float32)[:, :, None]
         total += x
+        j, place = next_j, next_place
     total = tl.sum(tl.reshape(total, (ROWS, LANES, HEADS, CHANNELS)), axis=1)
     place, live = places(block, TABLE, items, chunk, ROWS, SPLIT)
     out = OUT + place[:, None, None] * (H * D) + at[None]

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tokennet.ops.triton.gather import WIDEST, add_pieces
+from tokennet.ops.triton.gather import WIDEST, add_pieces, entry
 from tokennet.ops.triton.plan import launches, plan_of, power_of_2, tile_of
 from tokennet.ops.triton.slots import places, slots
 from tokennet.ops.triton.tables import packed, table_of
@@ -39,10 +39,11 @@ def gather_max_kernel(
     f = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     best = tl.full((ROWS * LANES, CHANNELS), float("-inf"), dtype=tl.float32)
     ties = tl.zeros((ROWS * LANES, CHANNELS), dtype=tl.float32)
+    j = entry(INDEX, first, end)
     for step in range(0, steps):
         e = first + step * LANES
         reached = e < end
-        j = e if INDEX is None else tl.load(INDEX + e, mask=reached, other=0)
+        next_j = entry(INDEX, e + LANES, end)
         begin = j.to(tl.int64)[:, None] * (stride * UNIT)
         mask = reached[:, None] & (f < F)[None, :]
         x = tl.load(X + begin + f[None, :], mask=mask, other=float("-inf")).to(tl.float32)
@@ -50,6 +51,7 @@ def gather_max_kernel(
         ties = tl.where(more, 0.0, ties)
         best = tl.where(more, x, best)
         ties += tl.where(mask & (x == best), 1.0, 0.0)
+        j = next_j
     # over the lanes of a row; max() would lose a NaN
     several = tl.reshape(best, (ROWS, LANES, CHANNELS))
     nan = tl.max((several != several).to(tl.int32), axis=1)
@@ -107,15 +109,17 @@ def gather_max_backward_kernel(
     mask = live[:, None] & (f < F)[None, :]
     x = tl.load(X + begin + f[None, :], mask=mask, other=0.0)
     total = tl.zeros((ROWS * LANES, CHANNELS), dtype=tl.float32)
+    j = entry(INDEX, first, end)
     for step in range(0, steps):
         e = first + step * LANES
         reached = e < end
-        j = e if INDEX is None else tl.load(INDEX + e, mask=reached, other=0)
+        next_j = entry(INDEX, e + LANES, end)
         at = j.to(tl.int64)[:, None] * F + f[None, :]
         mask = reached[:, None] & (f < F)[None, :]
         largest = tl.load(LARGEST + at, mask=mask, other=0.0)
         share = tl.load(SHARE + at, mask=mask, other=0.0).to(tl.float32)
         total += tl.where(x == largest, share, 0.0)
+        j = next_j
     total = tl.sum(tl.reshape(total, (ROWS, LANES, CHANNELS)), axis=1)
     place, live = places(block, TABLE, items, chunk, ROWS, SPLIT)
     out = OUT + place[:, None] * F + f[None, :]

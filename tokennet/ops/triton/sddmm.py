@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tokennet.ops.triton.gather import WIDEST
+from tokennet.ops.triton.gather import WIDEST, entry
 from tokennet.ops.triton.plan import launches, plan_of, tile_of
 from tokennet.ops.triton.slots import slots
 from tokennet.ops.triton.tables import result_of, table_of
@@ -37,10 +37,11 @@ def sddmm_kernel(
     if parts == 1:
         own = live[:, None, None] & inside
         q = tl.load(Q + begin_q + at, mask=own, other=0.0).to(tl.float32)
+    j = entry(INDEX, first, end)
     for step in range(0, steps):
         e = first + step * LANES
         reached = e < end
-        j = e if INDEX is None else tl.load(INDEX + e, mask=reached, other=0)
+        next_j = entry(INDEX, e + LANES, end)
         begin_k = j.to(tl.int64)[:, None, None] * (stride_k * UNIT_K)
         if parts == 1:
             mask = reached[:, None, None] & inside
@@ -57,6 +58,7 @@ def sddmm_kernel(
                 score += tl.sum(one * other, axis=2)
         out = OUT + e.to(tl.int64)[:, None] * H + h[None, :]
         tl.store(out, score.to(OUT.dtype.element_ty), mask=reached[:, None] & heads)
+        j = next_j
 
 
 def sddmm(q: Tensor, k: Tensor, form: Compressed, num_edges: int) -> Tensor:
