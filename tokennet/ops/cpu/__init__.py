@@ -1,5 +1,21 @@
 """Fused kernels for float32 on a CPU, compiled when the package is installed."""
 
 from tokennet.ops.cpu.attend import attend
+from tokennet.ops.cpu.gather import (
+    gather_max,
+    gather_max_backward,
+    gather_sum,
+    sddmm,
+    segment_softmax,
+    segment_softmax_backward,
+)
 
-__all__ = ["attend"]
+__all__ = [
+    "attend",
+    "gather_max",
+    "gather_max_backward",
+    "gather_sum",
+    "sddmm",
+    "segment_softmax",
+    "segment_softmax_backward",
+]
