@@ -20,6 +20,12 @@ from tokennet.structure import Compressed
 
 
 @triton.jit
+def larger(a, b):
+    """The larger of two; a NaN if one of them is."""
+    return tl.maximum(a, b, propagate_nan=tl.PropagateNan.ALL)
+
+
+@triton.jit
 def finished(best, ties):
     """A row of no entries gives 0; a NaN is the largest, and no entry equals it."""
     return tl.where((ties == 0) & (best == float("-inf")), 0.0, best)
@@ -47,11 +53,13 @@ def gather_max_kernel(
         begin = j.to(tl.int64)[:, None] * (stride * UNIT)
         mask = reached[:, None] & (f < F)[None, :]
         x = tl.load(X + begin + f[None, :], mask=mask, other=float("-inf")).to(tl.float32)
-        more = (x > best) | (x != x)  # a NaN stays: nothing is larger
-        ties = tl.where(more, 0.0, ties)
-        best = tl.where(more, x, best)
-        ties += tl.where(mask & (x == best), 1.0, 0.0)
+        more = larger(best, x)
+        ties = ties * (more == best).to(tl.float32) + (x == more).to(tl.float32)
+        best = more
         j = next_j
+    # of nothing but -inf: its entries, and not the steps without one, which count there too
+    number = tl.maximum((end - first + (LANES - 1)) // LANES, 0).to(tl.float32)
+    ties = tl.where(best == float("-inf"), number[:, None], ties)
     # over the lanes of a row; max() would lose a NaN
     several = tl.reshape(best, (ROWS, LANES, CHANNELS))
     nan = tl.max((several != several).to(tl.int32), axis=1)
@@ -85,10 +93,9 @@ def max_pieces(
         at = (first + piece) * F + f
         x = tl.load(BEST + at, mask=f < F, other=0.0)
         equal = tl.load(EQUAL + at, mask=f < F, other=0.0)
-        more = (x > best) | (x != x)
-        ties = tl.where(more, 0.0, ties)
-        best = tl.where(more, x, best)
-        ties += tl.where(x == best, equal, 0.0)
+        more = larger(best, x)
+        ties = ties * (more == best).to(tl.float32) + equal * (x == more).to(tl.float32)
+        best = more
     tl.store(OUT + row * F + f, finished(best, ties).to(OUT.dtype.element_ty), mask=f < F)
     tl.store(TIES + row * F + f, ties.to(TIES.dtype.element_ty), mask=f < F)
 
