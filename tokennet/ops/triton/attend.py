@@ -1,0 +1,51 @@
+"""Attention over sparse pairs, in Triton: `ops.bag.attend`.
+
+Axes: T rows, H heads, C channels of a value, F features of an edge.
+"""
+
+import torch
+
+from tokennet.ops.kernel import Inputs, Result
+from tokennet.ops.triton.attend_forward import attend_forward, merge_forward
+from tokennet.ops.triton.attend_inputs import Shape, factor, for_pieces, laid_out, share, side
+from tokennet.ops.triton.plan import launches, plan_of
+from tokennet.structure import Compressed
+
+ELEMENTS = 512
+"""Numbers of the accumulator in a warp: at most N registers a thread, see `variants`."""
+
+
+def attend(inputs: Inputs, rows: Compressed) -> Result:
+    """Softmax over the edges into each row, times the messages."""
+    inputs = laid_out(inputs)
+    assert rows.index is not None
+    shape = Shape.of(inputs)
+    values = inputs.values
+    out = values.new_empty(rows.num_rows, shape.heads, shape.values)
+    log_sum = values.new_empty(rows.num_rows, shape.heads, dtype=torch.float32)
+    edge_out = None
+    if inputs.attr is not None:
+        edge_out = values.new_empty(rows.num_rows, shape.heads, shape.features)
+    plan = plan_of(rows, rows.index.shape[0])
+    tile = shape.tile(plan.mean_degree, ELEMENTS)
+    blocks = -(-shape.heads // tile.heads)
+    results = (out, edge_out, log_sum)
+    for launch in launches(plan, rows.ptr, tile):
+        to = results
+        if launch.split:
+            to = tuple(for_pieces(x, launch.items) for x in results)
+        attend_forward[launch.programs, blocks](
+            inputs.q, inputs.k, inputs.v, side(inputs), inputs.bias, inputs.attr, inputs.kept,
+            launch.table, rows.index, *to, launch.items, plan.chunk,
+            inputs.q.stride(0), inputs.k.stride(0), inputs.values.stride(0),
+            factor(inputs), share(inputs),
+            SCORE=inputs.score, **shape.constants(tile, "H D C F BH BD BC BF"),
+            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=2,
+            num_warps=tile.warps,
+        )  # fmt: skip
+        if launch.split and plan.pieces is not None:
+            merge_forward[plan.pieces.row.shape[0], blocks](
+                *to, plan.pieces.row, plan.pieces.first, *results,
+                **shape.constants(tile, "H C F BH BC BF"), num_warps=tile.warps,
+            )  # fmt: skip
+    return Result(out, values.new_zeros(0) if edge_out is None else edge_out, log_sum)

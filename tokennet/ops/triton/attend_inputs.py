@@ -1,0 +1,91 @@
+"""The inputs of attention as its kernels take them: tensors laid out, numbers, tiles.
+
+Axes: T rows, E edges, H heads, D channels of a key, C of a value, F features of an edge, I pieces.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from tokennet.checks import type_error
+from tokennet.ops.kernel import Inputs
+from tokennet.ops.triton.plan import Tile, power_of_2, tile_of
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+
+
+def laid_out(inputs: Inputs) -> Inputs:
+    """The same, with the rows of q, k and v anywhere and everything else contiguous."""
+    for name, x in inputs._asdict().items():
+        if isinstance(x, Tensor) and x.is_floating_point() and x.dtype not in DTYPES:
+            raise type_error(f"inputs.{name}.dtype", x.dtype, "float32, bfloat16 or float16")
+    return inputs._replace(
+        q=_rows(inputs.q),
+        k=_rows(inputs.k),
+        v=None if inputs.v is None else _rows(inputs.v),
+        vector=_dense(inputs.vector),
+        bias=_dense(inputs.bias),
+        edge_query=_dense(inputs.edge_query),
+        attr=_dense(inputs.attr),
+        kept=_dense(inputs.kept),
+    )
+
+
+def _dense(x: Tensor | None) -> Tensor | None:
+    return None if x is None else x.contiguous()
+
+
+def _rows(x: Tensor) -> Tensor:
+    """A tensor whose last axes are contiguous."""
+    dense = x.stride(-1) == 1 and (x.ndim == 2 or x.stride(1) == x.shape[2])
+    return x if dense else x.contiguous()
+
+
+class Shape(NamedTuple):
+    """Sizes that the kernels are compiled for."""
+
+    heads: int
+    keys: int
+    """Channels of a key: 1 of "gat"."""
+    values: int
+    features: int
+
+    @staticmethod
+    def of(inputs: Inputs) -> "Shape":
+        heads, values = inputs.values.shape[1:]
+        keys = 1 if inputs.score == "gat" else inputs.q.shape[2]
+        return Shape(heads, keys, values, 0 if inputs.attr is None else inputs.attr.shape[1])
+
+    def tile(self, mean_degree: float, elements: int) -> Tile:
+        """The tile of a program, of which no axis is wider than `Tile.channels`."""
+        return tile_of(self.heads, max(self.keys, self.values), mean_degree, elements)
+
+    def constants(self, tile: Tile, names: str) -> dict[str, int]:
+        """Those of the constants H D C F and their blocks BH BD BC BF that are named."""
+        known = {
+            "H": self.heads, "D": self.keys, "C": self.values, "F": self.features,
+            "BH": tile.heads, "BD": power_of_2(self.keys), "BC": power_of_2(self.values),
+            "BF": power_of_2(self.features),
+        }  # fmt: skip
+        return {name: known[name] for name in names.split()}
+
+
+def side(inputs: Inputs) -> Tensor | None:
+    """What goes in one pointer: the vector of "gatv2", the edge queries of "dot"."""
+    return inputs.edge_query if inputs.score == "dot" else inputs.vector
+
+
+def factor(inputs: Inputs) -> float:
+    """What goes in one number: the scale of "dot", the slope of the others."""
+    return inputs.scale if inputs.score == "dot" else inputs.slope
+
+
+def share(inputs: Inputs) -> float:
+    """What dropout multiplies the weights by that it leaves."""
+    return 1 / (1 - inputs.dropout)
+
+
+def for_pieces(x: Tensor | None, items: int, planes: tuple[int, ...] = ()) -> Any:
+    """Where pieces of long rows leave their parts of `x [T, ...]`: `[*planes, I, ...]`."""
+    return None if x is None else x.new_empty(*planes, items, *x.shape[1:], dtype=torch.float32)
