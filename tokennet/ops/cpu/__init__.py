@@ -1,6 +1,6 @@
 """Fused kernels for float32 on a CPU, compiled when the package is installed."""
 
-from tokennet.ops.cpu.attend import attend
+from tokennet.ops.cpu.attend import attend, attend_backward
 from tokennet.ops.cpu.gather import (
     gather_max,
     gather_max_backward,
@@ -12,6 +12,7 @@ from tokennet.ops.cpu.gather import (
 
 __all__ = [
     "attend",
+    "attend_backward",
     "gather_max",
     "gather_max_backward",
     "gather_sum",

@@ -8,9 +8,9 @@ import ctypes
 import torch
 from torch import Tensor
 
-from tokennet.checks import type_error
+from tokennet.checks import type_error, value_error
 from tokennet.ops.cpu.library import kernels
-from tokennet.ops.kernel import SCORES, Inputs, Result
+from tokennet.ops.kernel import SCORES, Gradients, Inputs, Result
 from tokennet.structure import Compressed
 
 SIZE, POINTER, NUMBER = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
@@ -30,6 +30,17 @@ class Call(ctypes.Structure):
     )
 
 
+class GradientsCall(ctypes.Structure):
+    """As `AttendGradients` in src/attend.h."""
+
+    _fields_ = (
+        *((name, POINTER) for name in ("grad", "grad_edge")),
+        *((name, SIZE) for name in ("columns", "edges")),
+        *((name, POINTER) for name in ("column_ptr", "column_index", "column_place")),
+        *((name, POINTER) for name in Gradients._fields),
+    )
+
+
 def attend(inputs: Inputs, rows: Compressed) -> Result:
     """Softmax over the edges into each row, times the messages."""
     inputs, rows = _prepared(inputs), _form(rows)
@@ -44,9 +55,59 @@ def attend(inputs: Inputs, rows: Compressed) -> Result:
     return Result(out, edge_out, log_sum)
 
 
+def attend_backward(
+    inputs: Inputs,
+    result: Result,
+    grad: Tensor,
+    grad_edge: Tensor | None,
+    rows: Compressed,
+    columns: Compressed,
+    needs: list[bool],
+) -> Gradients:
+    """Gradients of `attend`; `needs` says which, in the order of `Gradients`.
+
+    The places of each column ascend, as those of `SortedEdges.columns` do.
+    """
+    inputs, rows, columns = _prepared(inputs), _form(rows), _form(columns)
+    grad = grad.contiguous()
+    grad_edge = None if grad_edge is None or inputs.attr is None else grad_edge.contiguous()
+    result = Result(*(t.contiguous() for t in result))
+    wanted = Gradients(
+        *(
+            torch.empty(t.shape) if t is not None and need else None
+            for t, need in zip(_differentiable(inputs), needs, strict=True)
+        )
+    )
+    num_edges = next((len(t) for t in (inputs.bias, inputs.attr) if t is not None), 0)
+    call = _call(inputs, rows, *result)
+    gradients = GradientsCall(
+        grad.data_ptr(),
+        _address(grad_edge),
+        columns.num_rows,
+        num_edges,
+        columns.ptr.data_ptr(),
+        _address(columns.index),
+        _address(columns.place),
+        *map(_address, wanted),
+    )
+    if kernels().tokennet_attend_backward(ctypes.byref(call), ctypes.byref(gradients)):
+        raise value_error("columns.place", "out of order", "ascending within each column")
+    return wanted
+
+
+def _differentiable(inputs: Inputs) -> Gradients:
+    """The tensors of `Inputs` that have a gradient."""
+    return Gradients(*(getattr(inputs, name) for name in Gradients._fields))
+
+
+def _address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()
+
+
 def _form(rows: Compressed) -> Compressed:
     assert rows.index is not None
-    return Compressed(rows.ptr.contiguous(), rows.index.contiguous())
+    place = None if rows.place is None else rows.place.contiguous()
+    return Compressed(rows.ptr.contiguous(), rows.index.contiguous(), place)
 
 
 def _rows_apart(name: str, x: Tensor) -> Tensor:
@@ -74,7 +135,7 @@ def _prepared(inputs: Inputs) -> Inputs:
 
 
 def _call(inputs: Inputs, rows: Compressed, out: Tensor, edge_out: Tensor, log_sum: Tensor) -> Call:
-    values, assumed = inputs.values, lambda x: 0 if x is None else x.data_ptr()
+    values = inputs.values
     return Call(
         SCORES.index(inputs.score),
         rows.num_rows,
@@ -84,16 +145,16 @@ def _call(inputs: Inputs, rows: Compressed, out: Tensor, edge_out: Tensor, log_s
         0 if inputs.attr is None else inputs.attr.shape[1],
         torch.get_num_threads(),
         rows.ptr.data_ptr(),
-        assumed(rows.index),
+        _address(rows.index),
         inputs.q.data_ptr(),
         inputs.k.data_ptr(),
         values.data_ptr(),
         inputs.q.stride(0),
         inputs.k.stride(0),
         values.stride(0),
-        *map(assumed, (inputs.vector, inputs.bias, inputs.edge_query, inputs.attr, inputs.kept)),
+        *map(_address, (inputs.vector, inputs.bias, inputs.edge_query, inputs.attr, inputs.kept)),
         inputs.scale,
         inputs.slope,
         1 / (1 - inputs.dropout),
-        *map(assumed, (out, edge_out, log_sum)),
+        *map(_address, (out, edge_out, log_sum)),
     )

@@ -25,6 +25,15 @@ struct Attend {
   float *out, *edge_out, *log_sum;
 };
 
+// The rest of a backward call: what comes in, and where gradients go (null: not wanted).
+struct AttendGradients {
+  const float *grad, *grad_edge;  // [T, H, C], [T, H, K] or null
+  int64_t columns, edges;         // edges of `bias` and `attr`, with those left out
+  const int64_t* column_ptr;
+  const int32_t *column_index, *column_place;
+  float *q, *k, *v, *vector, *bias, *edge_query, *attr;
+};
+
 // 0, 1, 2, ...: the rows of a table of edges are those of the block itself.
 struct Counting {
   int32_t numbers[EDGES];
@@ -75,6 +84,9 @@ class Scorer {
     }
   }
 
+  // Of "gat": writes the slope of the leaky ReLU at each score beside it.
+  void keep_slopes(float* slopes) { slopes_ = slopes; }
+
   // The scores of edges first .. first + count - 1; what stands behind them is -inf.
   void scores(int64_t first, int count, float* s) const {
     if (call_.score == GAT) {
@@ -122,14 +134,18 @@ class Scorer {
         for (int h = 0; h < heads_; ++h) s[e * padded_ + h] += bias[e * heads_ + h];
     }
     const float slope = static_cast<float>(call_.slope);
-    for (int i = 0; i < count * padded_; i += LANES)
-      store<LANES>(s + i, leaky<LANES>(load<LANES>(s + i), slope) * LOG2_E);
+    for (int i = 0; i < count * padded_; i += LANES) {
+      Float<LANES> x = load<LANES>(s + i);
+      store<LANES>(s + i, leaky<LANES>(x, slope) * LOG2_E);
+      if (slopes_) store<LANES>(slopes_ + i, x > 0.f ? splat<LANES>(1) : splat<LANES>(slope));
+    }
   }
 
   const Attend& call_;
   int padded_, heads_;
   Room own_, vector_, query_;
   const float* own_values_ = nullptr;
+  float* slopes_ = nullptr;
   Dots dots_ = nullptr, feature_dots_ = nullptr;
 };
 
@@ -141,6 +157,22 @@ TOKENNET_INLINE Float<LANES> over_edges(Float<LANES> x, int padded, const Pair& 
   } else {
     if (DISTANCE >= padded) x = pair(x, swapped<LANES, DISTANCE>(x));
     return over_edges<DISTANCE / 2>(x, padded, pair);
+  }
+}
+
+// Sums over the edges of numbers [count, padded], whose last vector ends with zeros.
+inline void head_sums(const float* numbers, int count, int heads, int padded, float* to,
+                      bool fresh) {
+  const int step = std::max(padded, LANES);
+  for (int first = 0; first < step; first += LANES) {
+    Float<LANES> sum{};
+    for (int i = first; i < count * padded; i += step) sum += load<LANES>(numbers + i);
+    sum = over_edges<LANES / 2>(sum, padded,
+                                [](Float<LANES> a, Float<LANES> b) { return a + b; });
+    float lanes[LANES];
+    store<LANES>(lanes, sum);
+    for (int i = 0; i < LANES && first + i < heads; ++i)
+      to[first + i] = (fresh ? 0.f : to[first + i]) + lanes[i];
   }
 }
 

@@ -48,16 +48,27 @@ inline int64_t first_row(const int64_t* ptr, int64_t from, int64_t to, int64_t b
   return low;
 }
 
-// work(first, last) over parts of the rows from..to - 1; an edge costs `cost` multiply-adds.
+inline int64_t count_blocks(const int64_t* ptr, int64_t from, int64_t to) {
+  return (ptr[to] - ptr[from] + to - from + BLOCK - 1) / BLOCK;
+}
+
+// work(first, last, block) over the rows from..to - 1; an edge costs `cost` multiply-adds.
 template <class Work>
-void over_rows(const int64_t* ptr, int64_t from, int64_t to, int64_t cost, int64_t threads,
+void over_row_blocks(const int64_t* ptr, int64_t from, int64_t to, int64_t cost, int64_t threads,
                const Work& work) {
-  int64_t size = ptr[to] - ptr[from] + to - from, blocks = (size + BLOCK - 1) / BLOCK;
+  int64_t size = ptr[to] - ptr[from] + to - from, blocks = count_blocks(ptr, from, to);
   in_blocks(blocks, size * cost, threads, [&](int64_t block) {
     int64_t first = first_row(ptr, from, to, block);
     int64_t last = block + 1 == blocks ? to : first_row(ptr, from, to, block + 1);
-    if (first < last) work(first, last);
+    work(first, last, block);
   });
+}
+
+template <class Work>
+void over_rows(const int64_t* ptr, int64_t from, int64_t to, int64_t cost, int64_t threads,
+               const Work& work) {
+  over_row_blocks(ptr, from, to, cost, threads,
+                  [&](int64_t first, int64_t last, int64_t) { work(first, last); });
 }
 
 }  // namespace tokennet
