@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 import tokennet as tn
 from tokennet import ops
-from tokennet.topology import Sparse
+from tokennet.pairs import Sparse
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # PyG calls torch.jit.script at import

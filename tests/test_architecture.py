@@ -19,6 +19,7 @@ LAYERS = [
     "files",
     "structure",
     "laws",
+    "pairs",
     "topology",
     "ops",
     "mixers",

@@ -6,8 +6,8 @@ from oracle import TOLERANCE, compare, dtypes, graph, graphs, heads, random, res
 
 import tokennet as tn
 from tokennet import ops
+from tokennet.pairs import Dense, Pairs, Sparse
 from tokennet.structure import SortedEdges
-from tokennet.topology import Dense, Pairs, Sparse
 
 
 @graphs

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import tokennet as tn
 from tokennet.mixers.score import QueryKeyMap
 from tokennet.ops import attend
-from tokennet.topology import Dense
+from tokennet.pairs import Dense
 
 DIM, H, D, N = 8, 2, 4, 5
 VALID = torch.tensor([[1, 1, 0, 1, 1], [0, 1, 1, 0, 0]]).bool()

@@ -140,8 +140,8 @@ def test_edges_agree_with_a_mask(
     real = slice(None) if edges.keep is None else edges.keep
     mask[0, edges.target[real], edges.source[real]] = True
     structure = tn.Structure.dense(1, tokens)
-    whole = normaliser(scores, tn.mixers.Place(structure, tn.topology.Dense(mask)))
+    whole = normaliser(scores, tn.mixers.Place(structure, tn.pairs.Dense(mask)))
     each = scores[0, :, edges.target, edges.source].T
-    found = normaliser(each, tn.mixers.Place(structure, tn.topology.Sparse(edges)))
+    found = normaliser(each, tn.mixers.Place(structure, tn.pairs.Sparse(edges)))
     torch.testing.assert_close(found, whole[0, :, edges.target, edges.source].T)
     assert (whole.masked_select(~mask[:, None]) == 0).all()

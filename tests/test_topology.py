@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import tokennet as tn
 from tokennet.laws import Causality, CyclicShift, GridShift, MemoryPermutation, Permutation, closure
+from tokennet.pairs import Dense, Sparse
 from tokennet.structure.transform import pad_into
-from tokennet.topology import Dense, Sparse
 
 LENGTHS = [4, 0, 1, 6, 3]
 Rule = Callable[[int, int, int], bool]  # (target, source, tokens of the sample) -> communicate

@@ -36,8 +36,8 @@ def _cases() -> Iterator[Case]:
         yield case("half", dtype=torch.float16, bias=True)
         yield case("bfloat16", dtype=torch.bfloat16, bias=True)
         for keys, heads in ((1, 3), (3, 1), (20, 3), (64, 2), (64, 16), (256, 3)):
-            channels = {"keys": keys, "values": values and keys}
-            yield case(f"{heads} heads of {keys}", heads=heads, edges=20, **channels)
+            channels = {"keys": keys, "values": values and keys, "tokens": 5, "edges": 9}
+            yield case(f"{heads} heads of {keys}", heads=heads, **channels)
     for hub in (False, True):
         chunk = 5 if hub else None
         for changes in ({}, {"bias": True}, {"dropout": 0.4}, {"left_out": True}):
@@ -111,6 +111,6 @@ def test_equals_float64(case: Case) -> None:
         given = getattr(inputs, name)
         assert (gradient is None) == (given is None), name
         assert gradient is None or gradient.dtype == given.dtype
-    plain = by_bag(inputs, edges, grad, grad_edge)
-    _agree(case, found, plain, TOLERANCE[case.dtype])
+    if case.score == "dot" or not case.features:
+        _agree(case, found, by_bag(inputs, edges, grad, grad_edge), TOLERANCE[case.dtype])
     _agree(case, found, dense(inputs, edges, grad, grad_edge), TOLERANCE[case.dtype])

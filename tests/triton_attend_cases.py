@@ -75,7 +75,7 @@ class Case:
             q,
             k,
             v if self.values else None,
-            vector=draw(H, self.keys) if self.score == "gatv2" else None,
+            vector=draw(H, self.keys) * self.keys**-0.5 if self.score == "gatv2" else None,
             bias=draw(num_edges, H) if self.bias else None,
             edge_query=draw(T, H, self.features) if self.features and dot else None,
             attr=draw(num_edges, self.features) if self.features else None,

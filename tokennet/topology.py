@@ -1,9 +1,6 @@
 """Rules that say, given a structure, which tokens communicate.
 
-Axes: B samples, N target tokens of the padded view, M source tokens, E edges, T rows, flat view.
-
-A topology gives its pairs in the form in which they are cheap: `Dense` over the padded view (a
-mask, or none), or `Sparse` over the flat view (sorted edges).
+Axes: B samples, N tokens of the padded view, T rows of the flat view.
 """
 
 from abc import ABC, abstractmethod
@@ -24,35 +21,8 @@ from tokennet.laws import (
     Permutation,
     closure,
 )
-from tokennet.structure import SortedEdges, Structure
-
-
-@dataclass(frozen=True, eq=False)
-class Dense:
-    """Pairs of the padded view. `mask [B or 1, N or 1, M]`: True = communicates; None = all do.
-
-    `causal` adds source <= target, kept as a flag because kernels know it.
-    """
-
-    mask: Bool[Tensor, "b n M"] | None = None
-    causal: bool = False
-
-    def full_mask(self, num_targets: int, num_sources: int, device: torch.device) -> Tensor:
-        """The whole mask `[B or 1, N, M]`."""
-        mask = torch.ones(1, num_targets, num_sources, dtype=torch.bool, device=device)
-        if self.causal:
-            mask = mask.tril()
-        return mask if self.mask is None else mask & self.mask
-
-
-@dataclass(frozen=True, eq=False)
-class Sparse:
-    """Pairs of the flat view, as sorted edges; their `keep` says which of them count."""
-
-    edges: SortedEdges
-
-
-Pairs = Dense | Sparse
+from tokennet.pairs import Dense, Pairs, Ragged, Sparse
+from tokennet.structure import Packed, SortedEdges, Structure
 
 
 class Topology(ABC):
@@ -64,6 +34,10 @@ class Topology(ABC):
     @abstractmethod
     def pairs(self, structure: Structure) -> Pairs:
         """The pairs that communicate."""
+
+    def ragged(self, structure: Structure) -> Ragged | None:
+        """The pairs in a form without padding, where rows are packed and the rule is that plain."""
+        return None
 
     def __and__(self, other: "Topology") -> "Topology":
         return Intersection(self, other)
@@ -106,6 +80,13 @@ def _both(mask: Tensor, other: Tensor | None) -> Tensor:
     return mask if other is None else mask & other
 
 
+def _packed(targets: Structure, sources: Structure, *, causal: bool = False) -> Ragged | None:
+    own, other = targets.layout, sources.layout
+    if isinstance(own, Packed) and isinstance(other, Packed):
+        return Ragged(own, other, causal)
+    return None
+
+
 @dataclass(frozen=True)
 class Full(Topology):
     """Every token with every token of its sample, itself included."""
@@ -114,6 +95,9 @@ class Full(Topology):
 
     def pairs(self, structure: Structure) -> Dense:
         return Dense(_keys(structure))
+
+    def ragged(self, structure: Structure) -> Ragged | None:
+        return _packed(structure, structure)
 
 
 @dataclass(frozen=True)
@@ -125,6 +109,9 @@ class Causal(Topology):
 
     def pairs(self, structure: Structure) -> Dense:
         return Dense(_keys(structure) if structure.layout.causal_needs_mask else None, causal=True)
+
+    def ragged(self, structure: Structure) -> Ragged | None:
+        return _packed(structure, structure, causal=True)
 
 
 @dataclass(frozen=True)
@@ -205,6 +192,9 @@ class Memory(Topology):
         structure.require(self.reads, "Memory")
         assert structure.memory is not None
         return Dense(_keys(structure.memory.structure))
+
+    def ragged(self, structure: Structure) -> Ragged | None:
+        return None if structure.memory is None else _packed(structure, structure.memory.structure)
 
     def matrix(self, structure: Structure) -> Bool[Tensor, "T T"]:
         """No pairs among the tokens themselves."""

@@ -4,7 +4,6 @@ Axes: B samples, N target and M source tokens, T rows, E edges, H heads, G heads
 D channels of a head, K channels of an edge.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,10 +17,11 @@ from tokennet.mixers.bias import edge_features
 from tokennet.mixers.heads import Heads
 from tokennet.mixers.normaliser import Normaliser, Softmax
 from tokennet.mixers.score import DotScore, Place, Score
-from tokennet.mixers.stepping import check_token
-from tokennet.ops import attend, dot_scores, segment_sum, weighted_sum
+from tokennet.mixers.stepping import Cache, check_token
+from tokennet.ops import attend, attend_ragged, dot_scores, runs_ragged, segment_sum, weighted_sum
+from tokennet.pairs import Dense, Ragged, Sparse
 from tokennet.structure import Structure
-from tokennet.topology import Causal, Dense, Full, Memory, Sparse, Topology
+from tokennet.topology import Causal, Full, Memory, Topology
 
 
 class Attention(Mixer):
@@ -144,6 +144,9 @@ class Attention(Mixer):
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
+        ragged = self._ragged(x, structure)
+        if ragged is not None:
+            return self.output(self._mix_ragged(x, structure, ragged).flatten(-2))
         q, k, v, place = self._project(x, structure)
         y = self._mix(q, k, v, place).flatten(-2)
         layout = structure.layout
@@ -232,6 +235,23 @@ class Attention(Mixer):
             return layout.pad(q), source_layout.pad(k), source_layout.pad(v), place
         return layout.flat(q), source_layout.flat(k), source_layout.flat(v), place
 
+    def _ragged(self, x: Tensor, structure: Structure) -> Ragged | None:
+        """The pairs without padding, where a kernel over packed samples runs."""
+        plain = isinstance(self.normaliser, Softmax) and self.score.is_plain
+        if not plain or (self.training and self.dropout):
+            return None
+        pairs = self.topology.ragged(structure)
+        return pairs if pairs is not None and runs_ragged(x, pairs) else None
+
+    def _mix_ragged(self, x: Tensor, structure: Structure, pairs: Ragged) -> Tensor:
+        source = structure.memory.x if isinstance(self.topology, Memory) else x  # type: ignore[union-attr]
+        split, shared = self.heads.split, self.heads.shared
+        k, v = shared(split(self.key(source))), shared(split(self.value(source)))
+        at = pairs.targets.position, pairs.sources.position
+        dot = self.score.as_dot(split(self.query(x)), k, Place(structure, Dense(), at))
+        assert dot is not None  # a plain score is a dot product
+        return attend_ragged(dot.q, dot.k, v, pairs, scale=dot.scale)
+
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, place: Place) -> Tensor:
         """The weighted sums `[..., H, D]`."""
         k, v = self.heads.shared(k), self.heads.shared(v)
@@ -275,18 +295,3 @@ class Attention(Mixer):
         edges, attr, matrix = self._edge_parts(place)
         each = weights[:, :, None] * attr[:, None]  # [E, H, K]
         return torch.einsum("thk,hdk->thd", segment_sum(each, edges.target, edges.num_rows), matrix)
-
-
-@dataclass(frozen=True, eq=False)
-class Cache:
-    """Keys and values of the tokens so far, or of the memory, `[B, M, G, D]`."""
-
-    structure: Structure
-    k: Tensor | None = None
-    v: Tensor | None = None
-
-    def extended(self, k: Tensor, v: Tensor) -> "Cache":
-        """With those of one more token."""
-        if self.k is None or self.v is None:
-            return Cache(self.structure, k, v)
-        return Cache(self.structure, torch.cat([self.k, k], 1), torch.cat([self.v, v], 1))

@@ -9,8 +9,9 @@ from torch import Tensor
 from tokennet.checks import kind_of, type_error
 from tokennet.mixers.base import Mixer
 from tokennet.ops import attend, attention_weights
+from tokennet.pairs import Dense
 from tokennet.structure import Structure
-from tokennet.topology import Dense, Full, Topology
+from tokennet.topology import Full, Topology
 
 
 class BasicAttention(Mixer):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from tokennet.checks import positive, switch, value_error
 from tokennet.mixers.score import CAUSAL_ONLY, Bias, Place
 from tokennet.ops.graph import edge_places, hop_distances
+from tokennet.pairs import Dense, Sparse
 from tokennet.structure import SortedEdges
-from tokennet.topology import Dense, Sparse
 
 
 def _pairs_last(each: Tensor) -> Tensor:

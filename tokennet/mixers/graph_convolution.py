@@ -47,19 +47,19 @@ class GraphConvolution(Mixer):
         self.check(x, structure)
         layout, edges = structure.layout, self.topology.pairs(structure).edges
         y = self.map(layout.flat(x))[:, None, :]  # [T, 1, O]
-        y = spmm(normalised_weights(edges).to(y.dtype), y, edges).squeeze(1)
+        y = spmm(normalised_weights(edges, y.dtype), y, edges).squeeze(1)
         return layout.unflat(y if self.bias is None else y + self.bias)
 
     def weights(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> tuple[Tensor, Tensor]:
         """(index `[2, E]`, weights `[E, 1]`): the normalised adjacency matrix."""
         self.check(x, structure)
         edges = self.topology.pairs(structure).edges
-        return edges.index, normalised_weights(edges).to(x.dtype)
+        return edges.index, normalised_weights(edges, x.dtype)
 
 
-def normalised_weights(edges: SortedEdges) -> Float[Tensor, "E 1"]:
-    """w / sqrt(d_target d_source) of each edge, in float64, computed once for the structure."""
-    return edges.remember("normalised_weights", lambda: _normalise(edges))
+def normalised_weights(edges: SortedEdges, dtype: torch.dtype) -> Float[Tensor, "E 1"]:
+    """w / sqrt(d_target d_source) of each edge, found in float64, once for the structure."""
+    return edges.remember(f"normalised_weights_{dtype}", lambda: _normalise(edges).to(dtype))
 
 
 def _normalise(edges: SortedEdges) -> Tensor:

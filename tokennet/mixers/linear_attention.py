@@ -18,8 +18,9 @@ from tokennet.mixers.heads import Heads
 from tokennet.mixers.stepping import check_state, check_token
 from tokennet.ops import reference
 from tokennet.ops.backend import is_reference
+from tokennet.pairs import Dense
 from tokennet.structure import Structure
-from tokennet.topology import Causal, Dense, Full, Topology
+from tokennet.topology import Causal, Full, Topology
 
 _CHUNK = 64  # tokens; the causal form is quadratic inside a chunk, linear in their number
 

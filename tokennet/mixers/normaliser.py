@@ -15,8 +15,9 @@ from tokennet.checks import kind_of, positive, type_error
 from tokennet.laws import Law
 from tokennet.mixers.score import EVERY_LAW, Place
 from tokennet.ops import edge_softmax, masked_softmax, segment_min, segment_softmax, segment_sum
+from tokennet.pairs import Dense, Sparse
 from tokennet.structure import SortedEdges
-from tokennet.topology import Dense, Sparse, Topology
+from tokennet.topology import Topology
 
 
 class Normaliser(ABC):

@@ -13,8 +13,9 @@ from torch import Tensor
 from tokennet.checks import kind_of, type_error, value_error
 from tokennet.mixers.base import Mixer
 from tokennet.ops import gather_reduce, sample_max, sample_mean, segment_sum
+from tokennet.pairs import Dense, Sparse
 from tokennet.structure import SortedEdges, Structure
-from tokennet.topology import Dense, Full, Memory, Sparse, Topology
+from tokennet.topology import Full, Memory, Topology
 
 
 class _Pool(Mixer, ABC):

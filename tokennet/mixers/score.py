@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from tokennet.checks import kind_of, positive, type_error, value_error
 from tokennet.laws import CLAIMABLE, Causality, Law
 from tokennet.ops import dot_scores
+from tokennet.pairs import Pairs, Sparse
 from tokennet.structure import Structure
-from tokennet.topology import Pairs, Sparse
 
 EVERY_LAW = frozenset(CLAIMABLE)
 CAUSAL_ONLY: frozenset[Law] = frozenset({Causality()})
@@ -94,6 +94,11 @@ class Score(Part):
     is_dot: bool = False
     """Whether `as_dot` says the same as a dot product with a bias, which fused kernels compute."""
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is a dot product without a bias."""
+        return self.is_dot
+
     @abstractmethod
     def forward(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
         """From queries `[..., H, D]` and keys, padded or flat as the pairs are."""
@@ -128,6 +133,10 @@ class BiasedScore(Score):
         self.claims = frozenset.intersection(*(p.claims for p in parts))
         self.reads = frozenset().union(*(p.reads for p in parts))
         self.max_tokens = min((p.max_tokens for p in parts if p.max_tokens), default=None)
+
+    @property
+    def is_plain(self) -> bool:
+        return self.is_dot and not len(self.biases)
 
     def forward(self, q: Tensor, k: Tensor, place: Place) -> Tensor:
         return self.score(q, k, place) + self._bias(place)

@@ -1,13 +1,16 @@
-"""What the mixers with a state of their own check when they go token by token.
+"""States of the mixers that go token by token, and what they check.
 
-Axes: B samples, D channels.
+Axes: B samples, M tokens so far, G heads of keys and values, D channels.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from tokennet.checks import kind_of, type_error, value_error
+from tokennet.structure import Structure
 
 
 def check_token(x: Any, batch: int, dim: int) -> None:
@@ -24,3 +27,18 @@ def check_state(state: Any, like: str, fits: bool) -> None:
             "state", kind_of(state), f"what start(structure) gave, {like}",
             "state = mixer.start(structure)",
         )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Cache:
+    """Keys and values of the tokens so far, or of the memory, `[B, M, G, D]`."""
+
+    structure: Structure
+    k: Tensor | None = None
+    v: Tensor | None = None
+
+    def extended(self, k: Tensor, v: Tensor) -> "Cache":
+        """With those of one more token."""
+        if self.k is None or self.v is None:
+            return Cache(self.structure, k, v)
+        return Cache(self.structure, torch.cat([self.k, k], 1), torch.cat([self.v, v], 1))

@@ -7,6 +7,7 @@ from tokennet.ops.attend import (
     masked_softmax,
     weighted_sum,
 )
+from tokennet.ops.attend_ragged import attend_ragged, runs_ragged
 from tokennet.ops.attend_sparse import attend_gat, attend_gatv2, edge_softmax, spread_scores
 from tokennet.ops.backend import backend
 from tokennet.ops.pool import sample_max, sample_mean, sample_sum
@@ -24,12 +25,14 @@ __all__ = [
     "attend",
     "attend_gat",
     "attend_gatv2",
+    "attend_ragged",
     "attention_weights",
     "backend",
     "dot_scores",
     "edge_softmax",
     "gather_reduce",
     "masked_softmax",
+    "runs_ragged",
     "sample_max",
     "sample_mean",
     "sample_sum",

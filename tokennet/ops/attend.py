@@ -16,7 +16,7 @@ from tokennet.ops import reference
 from tokennet.ops.attend_sparse import attend_edges, edge_softmax
 from tokennet.ops.backend import is_reference
 from tokennet.ops.sparse import sddmm, spmm
-from tokennet.topology import Dense, Pairs, Sparse
+from tokennet.pairs import Dense, Pairs, Sparse
 
 
 def attend(

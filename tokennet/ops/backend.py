@@ -109,6 +109,11 @@ class backend:  # noqa: N801 - reads like a function
         return Explanation(tuple(found.items()))
 
 
+def current() -> str:
+    """The name that the innermost block has chosen."""
+    return _current[0]
+
+
 def is_reference() -> bool:
     """Whether the oracles are to run."""
     return _current[0] == "reference"

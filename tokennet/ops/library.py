@@ -43,13 +43,13 @@ def _parts(given: tuple[Any, ...]) -> tuple[Inputs, Compressed, Compressed]:
     """Inputs and forms from the arguments of the operations."""
     floats, (ptr, index), columns, numbers = given[:8], given[8:10], given[10:13], given[13:]
     score, scale, slope, dropout = numbers
-    laid: list[Any] = [t if t is None else _heads_together(t) for t in floats[:3]]
+    laid: list[Any] = [t if t is None else heads_together(t) for t in floats[:3]]
     plain: list[Any] = [t if t is None else t.contiguous() for t in floats[3:]]
     inputs = Inputs._make([score, *laid, *plain, scale, slope, dropout])
     return inputs, Compressed(ptr, index), Compressed(*columns)
 
 
-def _heads_together(x: Tensor) -> Tensor:
+def heads_together(x: Tensor) -> Tensor:
     """Rows may lie any stride apart, as those of a joint projection do; not what a row holds."""
     return x if x[:1].is_contiguous() else x.contiguous()
 

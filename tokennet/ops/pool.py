@@ -16,7 +16,7 @@ def sample_sum(x: Float[Tensor, "*tokens D"], layout: Layout) -> Float[Tensor, "
     """The sum over the real tokens of each sample; 0 for an empty one."""
     if isinstance(layout, Padded):
         return layout.clear(x).sum(1)
-    return segment_sum(x, layout.sample, layout.batch)
+    return segment_sum(x, layout.sample, layout.batch, ptr=layout.ptr)
 
 
 def sample_mean(x: Float[Tensor, "*tokens D"], layout: Layout) -> Float[Tensor, "B D"]:
@@ -27,7 +27,7 @@ def sample_mean(x: Float[Tensor, "*tokens D"], layout: Layout) -> Float[Tensor, 
 def sample_max(x: Float[Tensor, "*tokens D"], layout: Layout) -> Float[Tensor, "B D"]:
     """The largest value over the real tokens of each sample, channel by channel; 0 without any."""
     if not isinstance(layout, Padded):
-        return segment_max(x, layout.sample, layout.batch)
+        return segment_max(x, layout.sample, layout.batch, ptr=layout.ptr)
     if layout.max_length == 0:
         return x.sum(1)
     largest = x.masked_fill(~layout.valid[..., None], -math.inf).amax(1)

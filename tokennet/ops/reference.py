@@ -151,6 +151,21 @@ def attend_dense(
     return torch.einsum("bhnm,bmhd->bnhd", weights, v)
 
 
+def attend_ragged(
+    q: Float[Tensor, "T H D"], k: Float[Tensor, "M H D"], v: Float[Tensor, "M H C"],
+    ptr: Int[Tensor, " B_plus_1"], source_ptr: Int[Tensor, " B_plus_1"], causal: bool, scale: float,
+) -> Float[Tensor, "T H C"]:  # fmt: skip
+    """Softmax attention within each sample of packed rows, through the whole matrix."""
+    batch = torch.arange(len(ptr) - 1, device=ptr.device)
+    own, other = (batch.repeat_interleave(p.diff()) for p in (ptr, source_ptr))
+    mask = own[:, None] == other  # [T, M]
+    if causal:
+        place, source = (torch.arange(p[-1], device=p.device) - p[:-1].repeat_interleave(p.diff())
+                         for p in (ptr, source_ptr))  # fmt: skip
+        mask = mask & (source <= place[:, None])
+    return attend_dense(q[None], k[None], v[None], mask[None], scale)[0]
+
+
 def linear_attend(
     q: Float[Tensor, "B N H D"], k: Float[Tensor, "B M H D"], v: Float[Tensor, "B M H C"],
     mask: Bool[Tensor, "b n M"] | None,

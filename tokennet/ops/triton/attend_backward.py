@@ -127,7 +127,7 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
             to = (
                 for_pieces(q, launch.items, (2,)),
                 for_pieces(edge_query, launch.items, (2,)),
-                for_pieces(here.mean, launch.items),
+                for_pieces(here.mean, launch.items, (2,)),
             )
         elif here.needs.vector:
             programs = min(programs, PROGRAMS)

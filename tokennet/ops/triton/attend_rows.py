@@ -9,9 +9,10 @@ whatever k_e is summed with the scores' gradients,
 
     sum_e w_e (g_e - mean) k_e = sum_e w_e g_e k_e - mean sum_e w_e k_e:
 
-one pass over the edges, which needs neither the output nor its product with dO. (That product is
-of no use in half precision: from a rounded output it costs 0.2% of dQ for dot products, about 1%
-for additive scores.)
+one pass over the edges, without the output and its product with dO. (That product is of no use in
+half precision: from a rounded output it costs 0.2% of dQ for dot products, about 1% for additive
+scores.) The mean is divided by sum_e w_e, which is 1 only up to the rounding of log_sum: where one
+edge has all the weight, the two sums are large and their difference is not.
 
 Of each edge and head two numbers are kept, `PAIR [E, H, 2]`: w_e, with a minus where the leaky ReLU
 of "gat" was on its flat side, and w_e g_e. They lie side by side since the column pass reads them
@@ -23,7 +24,7 @@ at random places: one sector of memory for four heads.
 import triton
 import triton.language as tl
 
-from tokennet.ops.triton.attend_rows_merge import finish, store_sums
+from tokennet.ops.triton.attend_rows_merge import finish, mean_of, store_sums
 from tokennet.ops.triton.attend_tiles import (
     bent,
     lane_sum2,
@@ -53,8 +54,8 @@ def attend_rows(
 ):  # fmt: skip
     """`DQ [T, H, D]`, `DQUERY [T, H, F]`, `MEAN [T, H]` and `PAIR`; those that are given.
 
-    With SPLIT the two sums of a piece go to `DQ [2, I, H, D]` and `DQUERY [2, I, H, F]`, for
-    `merge_rows`. `DVECTOR [P, H, D]` gets sum_i q_i G_i of the rows of a program: see `finish`.
+    With SPLIT the two sums of a piece go to `DQ [2, I, H, D]`, `DQUERY [2, I, H, F]` and
+    `MEAN [2, I, H]`, for `merge_rows`. `DVECTOR [P, H, D]` gets sum_i q_i G_i of the rows of a program: see `finish`.
     """
     PULLS: tl.constexpr = DQ is not None
     ASKS: tl.constexpr = DQUERY is not None
@@ -73,7 +74,8 @@ def attend_rows(
         row = row.to(tl.int64)
         log_sum = load_numbers(LOG_SUM, row, H, h, live, H)
         grad = load_heads(GRAD, row, H * C, h, c, live, H, C)
-        mean = tl.zeros((S, BH), dtype=tl.float32)
+        weighed = tl.zeros((S, BH), dtype=tl.float32)
+        mass = tl.zeros((S, BH), dtype=tl.float32)
         if SCORE == "gat":
             q = load_numbers(Q, row, stride_q, h, live, H)
             pulled = tl.zeros((S, BH), dtype=tl.float32)
@@ -121,7 +123,8 @@ def attend_rows(
                 s = bent(s, factor)
             w = tl.where(there[:, None], tl.exp(s - log_sum), 0.0)
             wg = w * g
-            mean += wg
+            weighed += wg
+            mass += w
             if PAIR is not None:
                 signed = w
                 if SCORE == "gat":
@@ -144,8 +147,12 @@ def attend_rows(
                 plain_attr += w[:, :, None] * attr
 
         place, live = places(block, TABLE, count, chunk, ROWS, SPLIT)
-        mean = lane_sum2(mean, ROWS, LANES)
-        if MEAN is not None:
+        weighed = lane_sum2(weighed, ROWS, LANES)
+        mass = lane_sum2(mass, ROWS, LANES)
+        mean = mean_of(weighed, mass)
+        if SPLIT:
+            store_sums(MEAN, place, count, h, d, live, weighed, mass, "gat", H, D)
+        else:
             store_numbers(MEAN, place, h, live, mean, H)
         if PULLS:
             if SCORE == "gat":

@@ -19,6 +19,12 @@ from tokennet.ops.triton.attend_tiles import (
 
 
 @triton.jit
+def mean_of(weighed, mass):
+    """The weights' gradients averaged over a row; 0 where nothing has a weight."""
+    return weighed / tl.where(mass > 0, mass, 1.0)
+
+
+@triton.jit
 def finish(
     DQ, row, h, d, live, pulled, plain, mean, vector, factor,
     SCORE: tl.constexpr, H: tl.constexpr, D: tl.constexpr,
@@ -73,7 +79,8 @@ def merge_rows(
     vector = 0.0
     if SCORE == "gatv2":
         vector = load_shared(SIDE, h, d, H, D)
-    mean = tl.zeros((1, BH), dtype=tl.float32)
+    weighed = tl.zeros((1, BH), dtype=tl.float32)
+    mass = tl.zeros((1, BH), dtype=tl.float32)
     if SCORE == "gat":
         pulled = tl.zeros((1, BH), dtype=tl.float32)
         plain = tl.zeros((1, BH), dtype=tl.float32)
@@ -84,7 +91,8 @@ def merge_rows(
     plain_attr = tl.zeros((1, BH, BF), dtype=tl.float32)
     for step in range(0, number):
         piece = start + step
-        mean += load_numbers(PART_MEAN, piece, H, h, live, H)
+        weighed += load_numbers(PART_MEAN, piece, H, h, live, H)
+        mass += load_numbers(PART_MEAN, piece + count, H, h, live, H)
         if DQ is not None:
             if SCORE == "gat":
                 pulled += load_numbers(PART, piece, H, h, live, H)
@@ -95,8 +103,8 @@ def merge_rows(
         if DQUERY is not None:
             pulled_attr += load_heads(PART_QUERY, piece, H * F, h, f, live, H, F)
             plain_attr += load_heads(PART_QUERY, piece + count, H * F, h, f, live, H, F)
-    if MEAN is not None:
-        store_numbers(MEAN, row, h, live, mean, H)
+    mean = mean_of(weighed, mass)
+    store_numbers(MEAN, row, h, live, mean, H)
     if DQ is not None:
         change = finish(DQ, row, h, d, live, pulled, plain, mean, vector, factor, SCORE, H, D)
         if DVECTOR is not None:
