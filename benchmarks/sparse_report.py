@@ -1,5 +1,6 @@
 """What is asked of the sparse CPU kernels, and tables of what was measured beside it."""
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ def score(ratio: float | None, target: float | None) -> str:
     """A ratio and what is asked of it, in bold where it falls short."""
     if ratio is None:
         return "-"
-    shown = f"{ratio:.1f}" if ratio >= 1.95 else f"{ratio:.2f}"
+    digits = 10 if ratio >= 2 else 100
+    shown = f"{math.floor(ratio * digits) / digits:g}"  # rounded down: 7.99 is not 8
     if target is None:
         return shown
     return f"{shown} ({target:g})" if ratio >= target else f"**{shown}** ({target:g})"

@@ -107,7 +107,7 @@ def test_what_falls_short_is_bold() -> None:
     from sparse_report import Result, score, summary
     from sparse_steps import Case
 
-    assert [score(9.96, 10), score(10, 10), score(3, None)] == ["**10.0** (10)", "10.0 (10)", "3.0"]
+    assert [score(9.96, 10), score(10, 10), score(1.5, None)] == ["**9.9** (10)", "10 (10)", "1.5"]
     case = Case("propagate", "mid", 64, 4)
     good = Result(case, "ours", "eager", "cpp", (1, 36), (1, 21), (2**20, 26 * 2**20))
     slow = Result(case, "ours", "eager", "cpp", (1, 36), (1, 19), (2**20, 26 * 2**20))
@@ -115,4 +115,4 @@ def test_what_falls_short_is_bold() -> None:
     assert [summary(rs)[1] for rs in ([good], [good, slow], [unknown], [])] == [
         True, False, False, True,
     ]  # fmt: skip
-    assert "**19.0** (20)" in summary([good, slow])[0]
+    assert "**19** (20)" in summary([good, slow])[0]
