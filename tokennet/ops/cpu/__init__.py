@@ -9,6 +9,7 @@ from tokennet.ops.cpu.gather import (
     segment_softmax,
     segment_softmax_backward,
 )
+from tokennet.ops.cpu.ragged import ragged_attend, ragged_attend_backward
 
 __all__ = [
     "attend",
@@ -16,6 +17,8 @@ __all__ = [
     "gather_max",
     "gather_max_backward",
     "gather_sum",
+    "ragged_attend",
+    "ragged_attend_backward",
     "sddmm",
     "segment_softmax",
     "segment_softmax_backward",
