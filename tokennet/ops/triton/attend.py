@@ -7,7 +7,15 @@ import torch
 
 from tokennet.ops.kernel import Inputs, Result
 from tokennet.ops.triton.attend_forward import attend_forward, merge_forward
-from tokennet.ops.triton.attend_inputs import Shape, factor, for_pieces, laid_out, share, side
+from tokennet.ops.triton.attend_inputs import (
+    Shape,
+    Strides,
+    factor,
+    for_pieces,
+    laid_out,
+    share,
+    side,
+)
 from tokennet.ops.triton.plan import launches, plan_of
 from tokennet.structure import Compressed
 
@@ -19,7 +27,7 @@ def attend(inputs: Inputs, rows: Compressed) -> Result:
     """Softmax over the edges into each row, times the messages."""
     inputs = laid_out(inputs)
     assert rows.index is not None
-    shape = Shape.of(inputs)
+    shape, stride = Shape.of(inputs), Strides.of(inputs)
     values = inputs.values
     out = values.new_empty(rows.num_rows, shape.heads, shape.values)
     log_sum = values.new_empty(rows.num_rows, shape.heads, dtype=torch.float32)
@@ -37,9 +45,9 @@ def attend(inputs: Inputs, rows: Compressed) -> Result:
         attend_forward[launch.programs, blocks](
             inputs.q, inputs.k, inputs.v, side(inputs), inputs.bias, inputs.attr, inputs.kept,
             launch.table, rows.index, *to, launch.items, plan.chunk,
-            inputs.q.stride(0), inputs.k.stride(0), inputs.values.stride(0),
+            stride.q, stride.k, stride.v,
             factor(inputs), share(inputs),
-            SCORE=inputs.score, **shape.constants(tile, "H D C F BH BD BC BF"),
+            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C F BH BD BC BF"),
             ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=2,
             num_warps=tile.warps,
         )  # fmt: skip

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 from tokennet.ops.triton.attend_tiles import (
+    SIZES,
     add_heads,
     add_numbers,
     bent,
@@ -31,14 +32,15 @@ from tokennet.ops.triton.attend_tiles import (
 from tokennet.ops.triton.slots import places, slots
 
 
-@triton.jit(do_not_specialize=["count", "chunk", "blocks"])
+@triton.jit(do_not_specialize=SIZES)
 def attend_atomic(
     Q, K, V, SIDE, BIAS, ATTR, KEPT,
     TABLE, INDEX,
     LOG_SUM, GRAD, GRAD_EDGE, OUT, EDGE_OUT,
     DQ, DQUERY, MEAN, PAIR, DVECTOR, DK, DV,
     count, chunk, blocks, stride_q, stride_k, stride_v, factor, share,
-    SCORE: tl.constexpr, H: tl.constexpr, D: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
+    SCORE: tl.constexpr, UNIT: tl.constexpr,
+    H: tl.constexpr, D: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
     BH: tl.constexpr, BD: tl.constexpr, BC: tl.constexpr, BF: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr, SPLIT: tl.constexpr,
 ):  # fmt: skip
@@ -67,7 +69,7 @@ def attend_atomic(
             q = load_numbers(Q, row, stride_q, h, live, H)
             dq = tl.zeros((S, BH), dtype=tl.float32)
         else:
-            q = load_heads(Q, row, stride_q, h, d, live, H, D)
+            q = load_heads(Q, row, stride_q * UNIT, h, d, live, H, D)
             dq = tl.zeros((S, BH, BD), dtype=tl.float32)
         if SCORE == "dot":
             q = q * factor
@@ -88,14 +90,14 @@ def attend_atomic(
             if SCORE == "gat":
                 k = load_numbers(K, source, stride_k, h, there, H)
             else:
-                k = load_heads(K, source, stride_k, h, d, there, H, D)
+                k = load_heads(K, source, stride_k * UNIT, h, d, there, H, D)
             v = k
             if V is not None:
-                v = load_heads(V, source, stride_v, h, c, there, H, C)
+                v = load_heads(V, source, stride_v * UNIT, h, c, there, H, C)
             s = scores(q, k, vector, factor, SCORE)
             g = tl.sum(grad * v, axis=2)
             if ATTR is not None:
-                attr = load_features(ATTR, edge, f, there, F)
+                attr = load_features(ATTR, edge, h, f, there, F)
                 if SCORE == "dot":
                     s += tl.sum(query * attr, axis=2)
                 if GRAD_EDGE is not None:

@@ -13,7 +13,15 @@ from tokennet.ops.kernel import Gradients, Inputs, Result
 from tokennet.ops.triton.attend_atomic import attend_atomic
 from tokennet.ops.triton.attend_columns import attend_columns
 from tokennet.ops.triton.attend_edges import attend_edges
-from tokennet.ops.triton.attend_inputs import Shape, factor, for_pieces, laid_out, share, side
+from tokennet.ops.triton.attend_inputs import (
+    Shape,
+    Strides,
+    factor,
+    for_pieces,
+    laid_out,
+    share,
+    side,
+)
 from tokennet.ops.triton.attend_rows import attend_rows
 from tokennet.ops.triton.attend_rows_merge import merge_rows
 from tokennet.ops.triton.plan import Plan, atomics, launches, plan_of, power_of_2, tile_of
@@ -114,7 +122,7 @@ def attend_backward(
 
 def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of q and of the edge queries; fills in what the other passes need."""
-    inputs, shape = here.inputs, here.shape
+    inputs, shape, stride = here.inputs, here.shape, Strides.of(here.inputs)
     assert rows.index is not None
     q = _like(inputs.q, here.needs.q or here.needs.vector)
     edge_query = _like(inputs.edge_query, here.needs.edge_query)
@@ -136,9 +144,9 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
             inputs.q, inputs.k, inputs.v, side(inputs), inputs.bias, inputs.attr, inputs.kept,
             launch.table, rows.index, here.result.log_sum, here.grad, here.grad_edge,
             *to, here.pair, vector, launch.items, plan.chunk, launch.programs,
-            inputs.q.stride(0), inputs.k.stride(0), inputs.values.stride(0),
+            stride.q, stride.k, stride.v,
             factor(inputs), share(inputs),
-            SCORE=inputs.score, **shape.constants(tile, "H D C F BH BD BC BF"),
+            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C F BH BD BC BF"),
             ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=2,
             num_warps=tile.warps,
         )  # fmt: skip
@@ -147,8 +155,8 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
             merge_rows[long_rows, blocks](
                 inputs.q, side(inputs), *to, plan.pieces.row, plan.pieces.first,
                 *results, _part(here, long_rows) if here.needs.vector else None,
-                launch.items, inputs.q.stride(0), factor(inputs),
-                SCORE=inputs.score, **shape.constants(tile, "H D F BH BD BF"),
+                launch.items, stride.q, factor(inputs),
+                SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D F BH BD BF"),
                 num_warps=tile.warps,
             )  # fmt: skip
     return q, edge_query
@@ -156,7 +164,7 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
 
 def _by_columns(here: Pass, columns: Compressed) -> tuple[Tensor | None, Tensor | None]:
     """The gradients of k and v."""
-    inputs, shape = here.inputs, here.shape
+    inputs, shape, stride = here.inputs, here.shape, Strides.of(here.inputs)
     assert columns.index is not None
     plan = plan_of(columns, columns.index.shape[0])
     k = _like(inputs.k, here.needs.k or here.needs.vector)
@@ -173,8 +181,8 @@ def _by_columns(here: Pass, columns: Compressed) -> tuple[Tensor | None, Tensor 
             inputs.q, inputs.k, side(inputs), inputs.kept,
             launch.table, columns.index, columns.place, here.grad, here.mean, here.pair,
             *to, vector, launch.items, plan.chunk, launch.programs,
-            inputs.q.stride(0), inputs.k.stride(0), factor(inputs), share(inputs),
-            SCORE=inputs.score, **shape.constants(tile, "H D C BH BD BC"),
+            stride.q, stride.k, factor(inputs), share(inputs),
+            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C BH BD BC"),
             ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=2,
             OVER_KEYS=inputs.v is None, num_warps=tile.warps,
         )  # fmt: skip
@@ -208,7 +216,7 @@ def _by_edges(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, 
 
 def _atomically(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, ...]:
     """The gradients of q, the edge queries, k and v."""
-    inputs, shape = here.inputs, here.shape
+    inputs, shape, stride = here.inputs, here.shape, Strides.of(here.inputs)
     assert rows.index is not None
     q, edge_query = (
         _like(inputs.q, here.needs.q),
@@ -218,7 +226,7 @@ def _atomically(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None
     v = None
     if here.needs.v and inputs.v is not None:
         v = torch.zeros_like(inputs.v, dtype=torch.float32)
-    tile = shape.tile(plan.mean_degree, ELEMENTS)
+    tile = shape.tile(plan.mean_degree, ELEMENTS // 2 if shape.features else ELEMENTS)
     edge_out = None if here.grad_edge is None else here.result.edge_out
     for launch in launches(plan, rows.ptr, tile):
         to, vector, programs = (q, edge_query), None, launch.programs
@@ -232,9 +240,9 @@ def _atomically(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None
             launch.table, rows.index, here.result.log_sum, here.grad, here.grad_edge,
             here.result.out, edge_out, *to, here.mean, here.pair, vector, k, v,
             launch.items, plan.chunk, launch.programs,
-            inputs.q.stride(0), inputs.k.stride(0), inputs.values.stride(0),
+            stride.q, stride.k, stride.v,
             factor(inputs), share(inputs),
-            SCORE=inputs.score, **shape.constants(tile, "H D C F BH BD BC BF"),
+            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C F BH BD BC BF"),
             ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, num_warps=tile.warps,
         )  # fmt: skip
         if launch.split:

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 from tokennet.ops.triton.attend_tiles import (
+    SIZES,
     lane_sum2,
     lane_sum3,
     load_heads,
@@ -26,14 +27,14 @@ from tokennet.ops.triton.attend_tiles import (
 from tokennet.ops.triton.slots import places, slots
 
 
-@triton.jit(do_not_specialize=["count", "chunk", "blocks"])
+@triton.jit(do_not_specialize=SIZES)
 def attend_columns(
     Q, K, SIDE, KEPT,
     TABLE, INDEX, PLACE,
     GRAD, MEAN, PAIR,
     DK, DV, DVECTOR,
     count, chunk, blocks, stride_q, stride_k, factor, share,
-    SCORE: tl.constexpr, H: tl.constexpr, D: tl.constexpr, C: tl.constexpr,
+    SCORE: tl.constexpr, UNIT: tl.constexpr, H: tl.constexpr, D: tl.constexpr, C: tl.constexpr,
     BH: tl.constexpr, BD: tl.constexpr, BC: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr, SPLIT: tl.constexpr, STAGES: tl.constexpr,
     OVER_KEYS: tl.constexpr,
@@ -57,7 +58,7 @@ def attend_columns(
         row, first, end, live, steps = slots(block, TABLE, count, chunk, ROWS, LANES, SPLIT)
         row = row.to(tl.int64)
         if SCORE == "gatv2":
-            k = load_heads(K, row, stride_k, h, d, live, H, D)
+            k = load_heads(K, row, stride_k * UNIT, h, d, live, H, D)
         if SCORE == "gat":
             pushed = tl.zeros((S, BH), dtype=tl.float32)
         else:
@@ -73,12 +74,12 @@ def attend_columns(
             if PUSHES:
                 ds = wg - tl.abs(w) * load_numbers(MEAN, target, H, h, there, H)
                 if SCORE == "dot":
-                    q = load_heads(Q, target, stride_q, h, d, there, H, D)
+                    q = load_heads(Q, target, stride_q * UNIT, h, d, there, H, D)
                     pushed += ds[:, :, None] * q
                 elif SCORE == "gat":
                     pushed += tl.where(w > 0, ds, ds * factor)
                 else:
-                    q = load_heads(Q, target, stride_q, h, d, there, H, D)
+                    q = load_heads(Q, target, stride_q * UNIT, h, d, there, H, D)
                     pushed += ds[:, :, None] * tl.where(q + k > 0, 1.0, factor)
             if SENDS:
                 used = tl.abs(w)
@@ -107,7 +108,7 @@ def attend_columns(
                     owner = item.to(tl.int64)
                     if SPLIT:
                         owner = tl.load(TABLE + owner * 3, mask=live, other=0).to(tl.int64)
-                    own = load_heads(K, owner, stride_k, h, d, live, H, D)
+                    own = load_heads(K, owner, stride_k * UNIT, h, d, live, H, D)
                     dvector += tl.sum(own * pushed, axis=0)
         if DV is not None:
             store_heads(DV, place, h, c, live, sent, H, C)

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 
 from tokennet.ops.triton.attend_tiles import (
+    SIZES,
     bent,
     lane_sum2,
     lane_sum3,
@@ -28,13 +29,14 @@ from tokennet.ops.triton.attend_tiles import (
 from tokennet.ops.triton.slots import places, slots
 
 
-@triton.jit(do_not_specialize=["count", "chunk"])
+@triton.jit(do_not_specialize=SIZES)
 def attend_forward(
     Q, K, V, SIDE, BIAS, ATTR, KEPT,
     TABLE, INDEX,
     OUT, EDGE_OUT, LOG_SUM,
     count, chunk, stride_q, stride_k, stride_v, factor, share,
-    SCORE: tl.constexpr, H: tl.constexpr, D: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
+    SCORE: tl.constexpr, UNIT: tl.constexpr,
+    H: tl.constexpr, D: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
     BH: tl.constexpr, BD: tl.constexpr, BC: tl.constexpr, BF: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr, SPLIT: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
@@ -54,7 +56,7 @@ def attend_forward(
     if SCORE == "gat":
         q = load_numbers(Q, row, stride_q, h, live, H)
     else:
-        q = load_heads(Q, row, stride_q, h, d, live, H, D)
+        q = load_heads(Q, row, stride_q * UNIT, h, d, live, H, D)
     if SCORE == "dot":
         q = q * factor
     if SCORE == "gatv2":
@@ -75,13 +77,13 @@ def attend_forward(
         if SCORE == "gat":
             k = load_numbers(K, source, stride_k, h, there, H)
         else:
-            k = load_heads(K, source, stride_k, h, d, there, H, D)
+            k = load_heads(K, source, stride_k * UNIT, h, d, there, H, D)
         v = k
         if V is not None:
-            v = load_heads(V, source, stride_v, h, c, there, H, C)
+            v = load_heads(V, source, stride_v * UNIT, h, c, there, H, C)
         s = scores(q, k, vector, factor, SCORE)
         if ATTR is not None:
-            attr = load_features(ATTR, edge, f, there, F)
+            attr = load_features(ATTR, edge, h, f, there, F)
             if SCORE == "dot":
                 s += tl.sum(query * attr, axis=2)
         if BIAS is not None:

@@ -58,8 +58,9 @@ class Shape(NamedTuple):
         return Shape(heads, keys, values, 0 if inputs.attr is None else inputs.attr.shape[1])
 
     def tile(self, mean_degree: float, elements: int) -> Tile:
-        """The tile of a program, of which no axis is wider than `Tile.channels`."""
-        return tile_of(self.heads, max(self.keys, self.values), mean_degree, elements)
+        """The tile of a program: features count twice, for they have sums and queries too."""
+        widest = max(self.keys, self.values, 2 * self.features)
+        return tile_of(self.heads, widest, mean_degree, elements)
 
     def constants(self, tile: Tile, names: str) -> dict[str, int]:
         """Those of the constants H D C F and their blocks BH BD BC BF that are named."""
@@ -76,14 +77,33 @@ def side(inputs: Inputs) -> Tensor | None:
     return inputs.edge_query if inputs.score == "dot" else inputs.vector
 
 
+class Strides(NamedTuple):
+    """From row to row of q, k and the values, in units; of "gat", whose q and k are numbers, only
+    of the values."""
+
+    unit: int
+    q: int
+    k: int
+    v: int
+
+    @staticmethod
+    def of(inputs: Inputs) -> "Strides":
+        q, k, v = (x.stride(0) for x in (inputs.q, inputs.k, inputs.values))
+        whole = v if inputs.score == "gat" else q | k | v
+        unit = min(whole & -whole, 16) or 16  # the largest power of 2 that divides all of them
+        if inputs.score == "gat":
+            return Strides(unit, q, k, v // unit)
+        return Strides(unit, q // unit, k // unit, v // unit)
+
+
 def factor(inputs: Inputs) -> float:
     """What goes in one number: the scale of "dot", the slope of the others."""
-    return inputs.scale if inputs.score == "dot" else inputs.slope
+    return float(inputs.scale if inputs.score == "dot" else inputs.slope)
 
 
 def share(inputs: Inputs) -> float:
     """What dropout multiplies the weights by that it leaves."""
-    return 1 / (1 - inputs.dropout)
+    return 1.0 / (1.0 - inputs.dropout)
 
 
 def for_pieces(x: Tensor | None, items: int, planes: tuple[int, ...] = ()) -> Any:

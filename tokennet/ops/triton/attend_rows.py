@@ -26,6 +26,7 @@ import triton.language as tl
 
 from tokennet.ops.triton.attend_rows_merge import finish, mean_of, store_sums
 from tokennet.ops.triton.attend_tiles import (
+    SIZES,
     bent,
     lane_sum2,
     lane_sum3,
@@ -41,21 +42,23 @@ from tokennet.ops.triton.attend_tiles import (
 from tokennet.ops.triton.slots import places, slots
 
 
-@triton.jit(do_not_specialize=["count", "chunk", "blocks"])
+@triton.jit(do_not_specialize=SIZES)
 def attend_rows(
     Q, K, V, SIDE, BIAS, ATTR, KEPT,
     TABLE, INDEX,
     LOG_SUM, GRAD, GRAD_EDGE,
     DQ, DQUERY, MEAN, PAIR, DVECTOR,
     count, chunk, blocks, stride_q, stride_k, stride_v, factor, share,
-    SCORE: tl.constexpr, H: tl.constexpr, D: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
+    SCORE: tl.constexpr, UNIT: tl.constexpr,
+    H: tl.constexpr, D: tl.constexpr, C: tl.constexpr, F: tl.constexpr,
     BH: tl.constexpr, BD: tl.constexpr, BC: tl.constexpr, BF: tl.constexpr,
     ROWS: tl.constexpr, LANES: tl.constexpr, SPLIT: tl.constexpr, STAGES: tl.constexpr,
 ):  # fmt: skip
     """`DQ [T, H, D]`, `DQUERY [T, H, F]`, `MEAN [T, H]` and `PAIR`; those that are given.
 
     With SPLIT the two sums of a piece go to `DQ [2, I, H, D]`, `DQUERY [2, I, H, F]` and
-    `MEAN [2, I, H]`, for `merge_rows`. `DVECTOR [P, H, D]` gets sum_i q_i G_i of the rows of a program: see `finish`.
+    `MEAN [2, I, H]`, for `merge_rows`. `DVECTOR [P, H, D]` gets sum_i q_i G_i of the rows of a
+    program: see `finish`.
     """
     PULLS: tl.constexpr = DQ is not None
     ASKS: tl.constexpr = DQUERY is not None
@@ -81,7 +84,7 @@ def attend_rows(
             pulled = tl.zeros((S, BH), dtype=tl.float32)
             plain = tl.zeros((S, BH), dtype=tl.float32)
         else:
-            q = load_heads(Q, row, stride_q, h, d, live, H, D)
+            q = load_heads(Q, row, stride_q * UNIT, h, d, live, H, D)
             pulled = tl.zeros((S, BH, BD), dtype=tl.float32)
             plain = tl.zeros((S, BH, BD), dtype=tl.float32)
         if SCORE == "dot":
@@ -102,14 +105,14 @@ def attend_rows(
             if SCORE == "gat":
                 k = load_numbers(K, source, stride_k, h, there, H)
             else:
-                k = load_heads(K, source, stride_k, h, d, there, H, D)
+                k = load_heads(K, source, stride_k * UNIT, h, d, there, H, D)
             v = k
             if V is not None:
-                v = load_heads(V, source, stride_v, h, c, there, H, C)
+                v = load_heads(V, source, stride_v * UNIT, h, c, there, H, C)
             s = scores(q, k, vector, factor, SCORE)
             g = tl.sum(grad * v, axis=2)
             if ATTR is not None:
-                attr = load_features(ATTR, edge, f, there, F)
+                attr = load_features(ATTR, edge, h, f, there, F)
                 if SCORE == "dot":
                     s += tl.sum(query * attr, axis=2)
                 if GRAD_EDGE is not None:
@@ -168,7 +171,7 @@ def attend_rows(
                     DQ, place, h, d, live, pulled, plain, mean, vector, factor, SCORE, H, D
                 )
                 if DVECTOR is not None:
-                    own = load_heads(Q, place, stride_q, h, d, live, H, D)
+                    own = load_heads(Q, place, stride_q * UNIT, h, d, live, H, D)
                     dvector += tl.sum(own * change, axis=0)
         if ASKS:
             pulled_attr = lane_sum3(pulled_attr, ROWS, LANES)

@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 
 from tokennet.ops.triton.attend_tiles import (
+    SIZES,
     load_heads,
     load_numbers,
     load_shared,
@@ -60,12 +61,12 @@ def store_sums(
         store_heads(DQ, place + count, h, d, live, plain, H, D)
 
 
-@triton.jit(do_not_specialize=["count"])
+@triton.jit(do_not_specialize=SIZES)
 def merge_rows(
     Q, SIDE, PART, PART_QUERY, PART_MEAN, ROW, FIRST,
     DQ, DQUERY, MEAN, DVECTOR,
     count, stride_q, factor,
-    SCORE: tl.constexpr, H: tl.constexpr, D: tl.constexpr, F: tl.constexpr,
+    SCORE: tl.constexpr, UNIT: tl.constexpr, H: tl.constexpr, D: tl.constexpr, F: tl.constexpr,
     BH: tl.constexpr, BD: tl.constexpr, BF: tl.constexpr,
 ):  # fmt: skip
     """The pieces of a long row, in their order; what `attend_rows` stores of a whole row."""
@@ -108,7 +109,7 @@ def merge_rows(
     if DQ is not None:
         change = finish(DQ, row, h, d, live, pulled, plain, mean, vector, factor, SCORE, H, D)
         if DVECTOR is not None:
-            own = load_heads(Q, row, stride_q, h, d, live, H, D)
+            own = load_heads(Q, row, stride_q * UNIT, h, d, live, H, D)
             program = row * 0 + tl.program_id(0)
             store_heads(DVECTOR, program, h, d, live, own * change, H, D)
     if DQUERY is not None:

@@ -11,6 +11,10 @@ What is loaded becomes float32 at once: in half precision neither sums nor expon
 import triton
 import triton.language as tl
 
+SIZES = ["count", "chunk", "blocks", "stride_q", "stride_k", "stride_v"]
+"""Arguments for whose values nothing is compiled anew. Rows are `stride * UNIT` numbers apart, and
+the unit, a power of 2, is known to the compiler: from it follows how much one load may take."""
+
 
 @triton.jit
 def load_numbers(X, row, stride, h, there, H: tl.constexpr):
@@ -36,11 +40,15 @@ def load_shared(X, h, d, H: tl.constexpr, D: tl.constexpr):
 
 
 @triton.jit
-def load_features(X, edge, f, there, F: tl.constexpr):
-    """X[edge, f], the same for all heads: `[S, 1, F]`."""
-    mask = there[:, None] & (f < F)[None, :]
-    x = tl.load(X + edge[:, None] * F + f[None, :], mask=mask, other=0.0).to(tl.float32)
-    return x[:, None, :]
+def load_features(X, edge, h, f, there, F: tl.constexpr):
+    """X[edge, f], once for each head: `[S, B, F]`.
+
+    Loaded as `[S, 1, F]` the same numbers would stand in several threads, and with them every tile
+    they are multiplied into: 168 registers instead of 114 in the row pass.
+    """
+    mask = there[:, None, None] & (f < F)[None, None, :]
+    at = X + edge[:, None, None] * F + f[None, None, :] + (h * 0)[None, :, None]
+    return tl.load(at, mask=mask & (h >= 0)[None, :, None], other=0.0).to(tl.float32)
 
 
 @triton.jit
