@@ -77,6 +77,11 @@ GROUPS = {
         "PositionReport",
     ],
     "Implementation": ["backend"],
+    "Operations, from tokennet.ops": [
+        "attend", "attend_gat", "attend_gatv2", "attend_ragged", "sddmm", "spmm", "gather_reduce",
+        "edge_softmax", "segment_sum", "segment_mean", "segment_max", "segment_min", "segment_std",
+        "segment_softmax",
+    ],
 }  # fmt: skip
 
 
@@ -139,7 +144,7 @@ def page() -> str:
     for title, names in GROUPS.items():
         lines += [f"## {title}", ""]
         for name in names:
-            value = getattr(tn, name)
+            value = getattr(tn if name in tn.__all__ else tn.ops, name)
             lines += [f"### `{name}{signature(value)}`", "", prose(value), ""]
             if isinstance(value, type) and (found := methods(value)):
                 lines += [*found, ""]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tokennet.checks import kind_of, type_error
 from tokennet.mixers.base import Mixer
-from tokennet.ops import attend, attention_weights
+from tokennet.ops import attend, attend_ragged, attention_weights, runs_ragged
 from tokennet.pairs import Dense
 from tokennet.structure import Structure
 from tokennet.topology import Full, Topology
@@ -41,8 +41,12 @@ class BasicAttention(Mixer):
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)
+        ragged = self.topology.ragged(structure)
+        if ragged is not None and runs_ragged(x, ragged):
+            z = x[:, None]  # [T, 1, D], one head
+            return attend_ragged(z, z, z, ragged, scale=x.shape[-1] ** -self.power).squeeze(-2)
         layout, pairs = structure.layout, self.topology.pairs(structure)
-        z = layout.clear(x)[..., None, :]  # one head
+        z = layout.clear(x)[..., None, :]
         z = layout.pad(z) if isinstance(pairs, Dense) else layout.flat(z)
         y = attend(z, z, z, pairs, scale=x.shape[-1] ** -self.power).squeeze(-2)
         return layout.unpad(y) if isinstance(pairs, Dense) else layout.unflat(y)

@@ -55,6 +55,8 @@ def attend_ragged(
     q, k, v = q.to(inner), k.to(inner), v.to(inner)
     places = pairs.targets.num_tokens * pairs.sources.max_length  # at most: as if padded
     record_flops(2 * places * q.shape[1] * (q.shape[2] + v.shape[2]))
+    if q.shape[0] == 0 or k.shape[0] == 0:  # an empty sum, through which gradients still pass
+        return torch.einsum("thm,mhc->thc", torch.einsum("thd,mhd->thm", q, k), v).to(dtype)
     if q.device.type == "cpu" and inner == torch.float32 and _has_kernel():
         run = torch.ops.tokennet.ragged_attend.default
         return run(q, k, v, ptr, source_ptr, causal, scale)[0].to(dtype)

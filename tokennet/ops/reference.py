@@ -160,7 +160,7 @@ def attend_ragged(
     own, other = (batch.repeat_interleave(p.diff()) for p in (ptr, source_ptr))
     mask = own[:, None] == other  # [T, M]
     if causal:
-        place, source = (torch.arange(p[-1], device=p.device) - p[:-1].repeat_interleave(p.diff())
+        place, source = (torch.arange(int(p[-1]), device=p.device) - p[:-1].repeat_interleave(p.diff())
                          for p in (ptr, source_ptr))  # fmt: skip
         mask = mask & (source <= place[:, None])
     return attend_dense(q[None], k[None], v[None], mask[None], scale)[0]
