@@ -147,3 +147,35 @@ def test_inputs_are_left_alone() -> None:
     _ = structure.sorted_edges.with_self_loops, structure.sorted_edges.by_source
     assert torch.equal(index, INDEX)
     assert torch.equal(weight, torch.arange(7.0))
+
+
+@given(data=st.data(), rows=st.integers(1, 6))
+def test_edges_left_out_stand_behind_the_rows(data: st.DataObject, rows: int) -> None:
+    """Left out at once or one after the other: rows and columns reach just the others, in order."""
+    end = st.integers(0, rows - 1)
+    triples = data.draw(st.lists(st.tuples(end, end, st.booleans(), st.booleans()), max_size=15))
+    index = torch.tensor([t[:2] for t in triples], dtype=torch.int64).view(-1, 2).T
+    first, second = (torch.tensor([t[i] for t in triples], dtype=torch.bool) for i in (2, 3))
+    edges = tn.Edges(index, torch.arange(1.0 + len(triples))[1:])
+    left = SortedEdges.of(edges, rows, first)
+    both = left.restricted(second[left.order])
+    for found, keep in ((left, first), (both, first & second)):
+        count = int(keep.sum())
+        assert found.keep is not None
+        assert int(found.ptr[-1]) == count
+        assert found.keep[:count].all()
+        assert not found.keep[count:].any()
+        assert torch.equal(found.weight, edges.weight[found.order])
+        assert torch.equal(found.index, index[:, found.order])
+        expected = sorted(zip(index[1][keep].tolist(), index[0][keep].tolist(), strict=True))
+        pairs = list(zip(found.target.tolist(), found.source.tolist(), strict=True))
+        assert pairs[:count] == expected
+        for form, own in ((found.rows, found.target), (found.columns, found.source)):
+            places = torch.arange(len(triples)) if form.place is None else form.place.long()
+            other = found.source if form.place is None else found.target
+            assert int(form.ptr[-1]) == count
+            for row in range(rows):
+                inside = slice(int(form.ptr[row]), int(form.ptr[row + 1]))
+                assert (own[places[inside]] == row).all()
+                assert torch.equal(other[places[inside]], form.index[inside].long())
+                assert places[inside].tolist() == sorted(places[inside].tolist())
