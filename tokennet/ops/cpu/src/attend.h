@@ -87,12 +87,13 @@ class Scorer {
   // Of "gat": writes the slope of the leaky ReLU at each score beside it.
   void keep_slopes(float* slopes) { slopes_ = slopes; }
 
-  // The scores of edges first .. first + count - 1; what stands behind them is -inf.
-  void scores(int64_t first, int count, float* s) const {
+  // The scores of edges first .. first + count - 1, of `known` from first on that will be asked
+  // for; what stands behind them is -inf.
+  void scores(int64_t first, int count, int64_t known, float* s) const {
     if (call_.score == GAT) {
       additive(first, count, s);
     } else {
-      Rows keys{call_.k, call_.k_stride, call_.channels, call_.index + first};
+      Rows keys{call_.k, call_.k_stride, call_.channels, call_.index + first, known};
       Own own{own_values_, vector_.get(), static_cast<float>(call_.slope)};
       dots_(own, keys, count, static_cast<int>(call_.channels), heads_, padded_, s, false);
       if (call_.attr) {
@@ -189,27 +190,5 @@ inline void drop(const uint8_t* kept, int count, int heads, int padded, float* w
         if (!kept[e * heads + h]) weights[e * padded + h] = 0;
   }
 }
-
-// Keeps the rows of the edges ahead on their way into the cache; each edge is asked for once.
-class Ahead {
- public:
-  Ahead(const int32_t* index, int64_t first, int64_t last)
-      : index_(index), next_(first), last_(last) {}
-
-  // Edges up to `to`, in two tables.
-  TOKENNET_INLINE void reach(int64_t to, const float* a, int64_t a_stride, int64_t a_size, const float* b,
-             int64_t b_stride, int64_t b_size) {
-    for (to = std::min(to, last_); next_ < to; ++next_) {
-      prefetch(a + index_[next_] * a_stride, a_size);
-      prefetch(b + index_[next_] * b_stride, b_size);
-    }
-  }
-
- private:
-  const int32_t* index_;
-  int64_t next_, last_;
-};
-
-constexpr int AHEAD = 32;  // edges whose rows are fetched before they are used
 
 }  // namespace tokennet

@@ -14,20 +14,17 @@ class Forward {
         padded_(scorer_.padded()),
         units_(units_of(padded_)),
         heads_(static_cast<int>(call.heads)),
-        weigh_(choose_weigh(call.value_channels)),
+        weigh_(choose_weigh(call.value_channels, call.heads)),
         weights_((EDGES + 16) * padded_),
         largest_(units_ * LANES),
         total_(units_ * LANES),
         factor_(units_ * LANES),
         sums_(call.heads * call.value_channels),
         feature_sums_(call.attr ? call.heads * call.features : 0) {
-    if (call.attr) weigh_features_ = choose_weigh(call.features, true);
+    if (call.attr) weigh_features_ = choose_weigh(call.features, call.heads, true);
   }
 
   void rows(int64_t first, int64_t last) {
-    Ahead ahead(call_.index, call_.ptr[first], call_.ptr[last]);
-    const int64_t key_size = call_.score == GAT ? call_.heads : call_.heads * call_.channels;
-    const int64_t value_size = call_.heads * call_.value_channels;
     for (int64_t row = first; row < last; ++row) {
       int64_t begin = call_.ptr[row], end = call_.ptr[row + 1];
       if (begin == end) {
@@ -37,18 +34,16 @@ class Forward {
       scorer_.start(row);
       for (int64_t e = begin; e < end; e += EDGES) {
         int count = static_cast<int>(std::min<int64_t>(EDGES, end - e));
-        ahead.reach(e + count + AHEAD, call_.k, call_.k_stride, key_size, call_.v, call_.v_stride,
-                    value_size);
-        block(e, count, e == begin);
+        block(e, count, call_.ptr[last] - e, e == begin);
       }
       finish(row);
     }
   }
 
  private:
-  void block(int64_t first, int count, bool fresh) {
+  void block(int64_t first, int count, int64_t known, bool fresh) {
     float* s = weights_.get();
-    scorer_.scores(first, count, s);
+    scorer_.scores(first, count, known, s);
     bool rescale = false;
     for (int u = 0; u < units_; ++u) rescale |= softmax(s, count, u, fresh);
     if (rescale) {
@@ -56,7 +51,7 @@ class Forward {
       if (call_.attr) scale_heads(feature_sums_.get(), call_.features);
     }
     if (call_.kept) drop(call_.kept + first * heads_, count, heads_, padded_, s);
-    Rows values{call_.v, call_.v_stride, call_.value_channels, call_.index + first};
+    Rows values{call_.v, call_.v_stride, call_.value_channels, call_.index + first, known};
     weigh_(s, values, count, static_cast<int>(call_.value_channels), heads_, padded_, sums_.get(),
            fresh);
     if (call_.attr) {

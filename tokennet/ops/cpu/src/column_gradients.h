@@ -18,23 +18,24 @@ class ColumnGradients {
         heads_(static_cast<int>(call.heads)),
         width_(call.heads * call.channels),
         value_width_(call.heads * call.value_channels),
-        weigh_values_(choose_weigh(call.value_channels)),
+        weigh_values_(choose_weigh(call.value_channels, call.heads)),
         weights_((EDGES + 16) * padded_),
         slopes_((EDGES + 16) * padded_),
         sums_(width_) {
-    if (call.score == DOT) weigh_ = choose_weigh(call.channels);
+    if (call.score == DOT) weigh_ = choose_weigh(call.channels, call.heads);
     if (call.score == GATV2) leaky_sums_ = choose_leaky_sums(call.channels);
   }
 
   // Columns first .. last - 1, from their entries `next` on, as far as rows have been computed;
   // moves `next` there. `fresh`: nothing is there yet to add to.
   void columns(int64_t first, int64_t last, int64_t* next, bool fresh) {
+    const int64_t last_entry = gradients_.column_ptr[last];
     for (int64_t column = first; column < last; ++column) {
       bool set = fresh;
       if (leaky_sums_) std::fill_n(sums_.get(), width_, 0.f);
       int64_t e = next[column], end = gradients_.column_ptr[column + 1];
-      while (int count = take(e, end)) {
-        block(column, e, count, set);
+      while (int count = take(e, end, last_entry)) {
+        block(column, e, count, set, last_entry - e);
         e += count;
         set = false;
       }
@@ -46,11 +47,15 @@ class ColumnGradients {
 
  private:
   // Copies what the rows left for the next entries; how many there are.
-  int take(int64_t first, int64_t end) const {
+  int take(int64_t first, int64_t end, int64_t known) const {
     const int32_t* place = gradients_.column_place;
     int count = 0;
     with_lanes(std::min(lanes_of(padded_), LANES), [&](auto lanes) {
       for (; count < EDGES && first + count < end && place[first + count] < end_; ++count) {
+        if (first + count + AHEAD < known) {
+          int64_t later = std::min<int64_t>(place[first + count + AHEAD], end_ - 1);
+          __builtin_prefetch(pairs_.at(std::max(later, pairs_.first), padded_));
+        }
         const float* pair = pairs_.at(place[first + count], padded_);
         for (int h = 0; h < padded_; h += lanes) {
           store<lanes>(weights_.get() + count * padded_ + h, load<lanes>(pair + h));
@@ -61,10 +66,10 @@ class ColumnGradients {
     return count;
   }
 
-  void block(int64_t column, int64_t first, int count, bool fresh) {
+  void block(int64_t column, int64_t first, int count, bool fresh, int64_t known) {
     const int32_t* index = gradients_.column_index + first;
     const int channels = static_cast<int>(call_.channels);
-    Rows queries{call_.q, call_.q_stride, call_.channels, index};
+    Rows queries{call_.q, call_.q_stride, call_.channels, index, known};
     if (gradients_.k && call_.score == DOT) {
       weigh_(slopes_.get(), queries, count, channels, heads_, padded_,
              gradients_.k + column * width_, fresh);
@@ -77,7 +82,7 @@ class ColumnGradients {
                   nullptr);
     }
     if (float* values = value_gradients()) {
-      Rows grads{gradients_.grad, value_width_, call_.value_channels, index};
+      Rows grads{gradients_.grad, value_width_, call_.value_channels, index, known};
       weigh_values_(weights_.get(), grads, count, static_cast<int>(call_.value_channels), heads_,
                     padded_, values + column * value_width_, fresh);
     }

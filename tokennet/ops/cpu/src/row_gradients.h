@@ -37,20 +37,18 @@ class RowGradients {
         log_sum_(16 + padded_),
         delta_(16 + padded_),
         scratch_(16 * padded_) {
-    if (call.score == DOT) weigh_ = choose_weigh(call.channels);
+    if (call.score == DOT) weigh_ = choose_weigh(call.channels, call.heads);
     if (call.score == GATV2) leaky_sums_ = choose_leaky_sums(call.channels);
     if (call.score == GAT) scorer_.keep_slopes(steep_.get());
     if (call.attr) {
       feature_dots_ = choose_dots<false>(call.features, call.heads, true);
       own_feature_dots_ = choose_dots<false>(call.features, call.heads);
-      weigh_features_ = choose_weigh(call.features, true);
+      weigh_features_ = choose_weigh(call.features, call.heads, true);
     }
   }
 
   // Adds to `vector` [H, D] what these rows contribute to the gradient of the vector.
   void rows(int64_t first, int64_t last, float* vector) {
-    Ahead ahead(call_.index, call_.ptr[first], call_.ptr[last]);
-    const int64_t key_size = call_.score == GAT ? call_.heads : width_;
     for (int64_t row = first; row < last; ++row) {
       int64_t begin = call_.ptr[row], end = call_.ptr[row + 1];
       if (begin == end || leaky_sums_) clear(row);
@@ -59,9 +57,7 @@ class RowGradients {
       start(row);
       for (int64_t e = begin; e < end; e += EDGES) {
         int count = static_cast<int>(std::min<int64_t>(EDGES, end - e));
-        ahead.reach(e + count + AHEAD, call_.k, call_.k_stride, key_size, call_.v, call_.v_stride,
-                    value_width_);
-        block(row, e, count);
+        block(row, e, count, call_.ptr[last] - e);
         own_gradients(row, e, count, e == begin, vector);
       }
       if (leaky_sums_ && gradients_.q)
@@ -98,10 +94,10 @@ class RowGradients {
   }
 
   // Fills weights_ (after dropout), slopes_ (d score) and scaled_ (d score times scale).
-  void block(int64_t row, int64_t first, int count) {
+  void block(int64_t row, int64_t first, int count, int64_t known) {
     float *s = weights_.get(), *t = slopes_.get();
-    scorer_.scores(first, count, s);
-    Rows values{call_.v, call_.v_stride, call_.value_channels, call_.index + first};
+    scorer_.scores(first, count, known, s);
+    Rows values{call_.v, call_.v_stride, call_.value_channels, call_.index + first, known};
     value_dots_(Own{gradients_.grad + row * value_width_, nullptr, 0}, values, count,
                 static_cast<int>(call_.value_channels), heads_, padded_, t, false);
     if (gradients_.grad_edge) {

@@ -16,14 +16,25 @@ namespace tokennet {
 
 constexpr int EDGES = 64;  // in a block: of 32, 64 and 128 the fastest; two tables' rows fit in L1
 
-// Row e of a block: data + index[e] * stride; its heads are head_stride apart.
+constexpr int AHEAD = 24;  // edges: how long before its use a row is fetched into the cache
+
+// Row e of a block: data + index[e] * stride; its heads are head_stride apart. Of the rows behind
+// the block, `known` many from its begin on, those AHEAD are fetched; 0: none.
 struct Rows {
   const float* data;
   int64_t stride;
   int64_t head_stride;
   const int32_t* index;
+  int64_t known = 0;
 
   TOKENNET_INLINE const float* at(int e) const { return data + index[e] * stride; }
+
+  TOKENNET_INLINE void fetch(int e, int64_t size) const {
+    if (e + AHEAD >= known) return;
+    const float* row = at(e + AHEAD);
+#pragma GCC unroll 8
+    for (int64_t i = 0; i < size; i += 16) __builtin_prefetch(row + i);
+  }
 };
 
 inline int64_t padded_heads(int64_t heads) {
@@ -68,9 +79,5 @@ class Room {
   std::unique_ptr<float[]> memory_;
   float* aligned_;
 };
-
-inline void prefetch(const float* row, int64_t size) {
-  for (int64_t i = 0; i < size; i += 16) __builtin_prefetch(row + i);
-}
 
 }  // namespace tokennet
