@@ -83,8 +83,8 @@ def _call(
 # -- without compiled kernels ---------------------------------------------------------------------
 
 STEP = 1.25
-"""Longest to shortest of a bucket, at most: for 256 samples of 10 to 100 tokens twice as fast as one
-bucket, forward and backward; 1.15 is slower, 1.25 to 2 are alike."""
+"""Longest to shortest of a bucket, at most: for 256 samples of 10 to 100 tokens twice as fast as
+one bucket, forward and backward; 1.15 is slower, 1.25 to 2 are alike."""
 
 
 def ragged_buckets(

@@ -44,7 +44,8 @@ TOKENNET_EXPORT void tokennet_sddmm(const int64_t* ptr, const int32_t* index, in
       for (int64_t e = ptr[s]; e < ptr[s + 1]; e += EDGES) {
         int size = static_cast<int>(std::min<int64_t>(EDGES, ptr[s + 1] - e));
         for (int64_t a = e + size; a < std::min(e + size + EDGES / 2, count); ++a)
-          tokennet::prefetch(k + index[a] * k_stride, heads * channels);
+          for (int64_t c = 0; c < heads * channels; c += 16)
+            __builtin_prefetch(k + index[a] * k_stride + c);
         dots(own, Rows{k, k_stride, channels, index + e}, size, static_cast<int>(channels),
              static_cast<int>(heads), static_cast<int>(padded), room.get(), false);
         for (int i = 0; i < size; ++i)
