@@ -143,9 +143,8 @@ def attend_atomic(
             if DQUERY is not None:
                 dquery += ds[:, :, None] * attr
 
+        store_numbers(MEAN, row, h, live, mean, H)  # the same from all lanes and pieces
         place, live = places(block, TABLE, count, chunk, ROWS, SPLIT)
-        if MEAN is not None:
-            store_numbers(MEAN, row, h, live, mean, H)  # the same from all lanes and pieces
         if DQ is not None:
             if SCORE == "gat":
                 store_numbers(DQ, place, h, live, lane_sum2(dq, ROWS, LANES), H)
