@@ -149,9 +149,9 @@ def measured(variants: Iterable[tuple[int, str, Callable[[], object]]]) -> dict[
     for arch, name, call in variants:
         with compiled(arch) as launched:
             call()
-        for launch in launched:
+        for i, launch in enumerate(launched):
             one = figures(*launch)
-            found[f"{name}: {one.kernel}"] = one
+            found[f"{name}: {i + 1}. {one.kernel}"] = one
     return found
 
 
