@@ -96,7 +96,7 @@ def ragged_buckets(
     """
     _check(q, k, v, ptr, k_ptr)
     if len(ptr) == 1:
-        return v.new_zeros(0, *v.shape[1:])
+        return _zeros(q, v)
     lengths = torch.stack([ptr.diff(), k_ptr.diff()]).cpu()  # [2, B]
     classes = lengths.double().clamp_min(0.5).log().div(math.log(STEP)).ceil()
     _, bucket = torch.unique(classes, dim=1, return_inverse=True)
@@ -129,6 +129,11 @@ def _pad(x: Tensor, places: Tensor, rows: tuple[int, ...]) -> tuple[Tensor, ...]
     return x.new_zeros(sum(rows), *x.shape[1:]).index_put_((places,), x).split(rows)
 
 
+def _zeros(q: Tensor, v: Tensor) -> Tensor:
+    """`[T, H, C]`: sums of nothing, so that gradients find their way to q."""
+    return q[..., :0].sum(-1, keepdim=True).expand(*q.shape[:2], v.shape[2])
+
+
 def _attend_bucket(
     q: Tensor, k: Tensor, v: Tensor, lengths: Tensor, longest: list[int], causal: bool, scale: float
 ) -> Tensor:
@@ -136,7 +141,7 @@ def _attend_bucket(
     num_targets, num_sources = longest
     samples, (heads, channels) = lengths.shape[1], v.shape[1:]
     if 0 in longest:
-        return v.new_zeros(samples, num_targets, heads, channels)
+        return _zeros(q, v).reshape(samples, num_targets, heads, channels)
     q, k, v = (  # [B, H, N, D]
         t.view(samples, -1, *t.shape[1:]).transpose(1, 2) for t in (q, k, v)
     )
