@@ -11,11 +11,13 @@ from torch import Tensor
 from tokennet.ops import triton as kernels
 from tokennet.ops.kernel import Inputs
 from tokennet.ops.triton import plan
-from tokennet.structure import Edges, SortedEdges
+from tokennet.structure import Compressed, Edges, SortedEdges
 
 SHAPES = [(4, 32), (8, 16), (1, 128)]
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 TOKENS, DEGREE, FEATURES = 16, 32, 16
+ODD = "odd shape"
+"""In the names of variants whose rows are not aligned to 16 bytes."""
 Calls = dict[str, Callable[[], object]]
 
 
@@ -31,6 +33,7 @@ def row_calls(heads: int, channels: int, dtype: torch.dtype) -> Calls:
     rows, columns, count = edges.rows, edges.columns, edges.num_edges
     x = torch.zeros(TOKENS, heads, channels, dtype=dtype)
     weight, flat = torch.zeros(count, heads, dtype=dtype), x.flatten(1)
+    sent = torch.zeros(count, heads, channels, dtype=dtype)
     return {
         "weighted sum": lambda: kernels.gather_sum(x, weight, rows),
         "weighted sum by columns": lambda: kernels.gather_sum(x, weight, columns),
@@ -40,6 +43,7 @@ def row_calls(heads: int, channels: int, dtype: torch.dtype) -> Calls:
         "maximum, backward": lambda: kernels.gather_max_backward(flat, flat, flat, flat, columns),
         "softmax": lambda: kernels.segment_softmax(weight, rows),
         "softmax, backward": lambda: kernels.segment_softmax_backward(weight, weight, rows),
+        "sum of segments": lambda: kernels.gather_sum(sent, None, Compressed(rows.ptr)),
     }
 
 
@@ -51,9 +55,11 @@ def attention_calls(heads: int, channels: int, dtype: torch.dtype) -> Calls:
     query = torch.zeros(TOKENS, heads, FEATURES, dtype=dtype)
     attr = torch.zeros(edges, FEATURES, dtype=dtype)
     number = torch.zeros(TOKENS, heads, dtype=dtype)
+    kept = torch.ones(edges, heads, dtype=torch.bool)
     variants = {
         "dot": Inputs("dot", x, x, x),
         "dot, bias": Inputs("dot", x, x, x, bias=bias),
+        "dot, dropout": Inputs("dot", x, x, x, kept=kept, dropout=0.1),
         "dot, features": Inputs("dot", x, x, x, edge_query=query, attr=attr),
         "gat": Inputs("gat", number, number, x),
         "gatv2": Inputs("gatv2", x, x, None, vector=vector),
@@ -83,10 +89,29 @@ def variants() -> Iterator[tuple[int, str, Callable[[], object]]]:
     for what, call in {**rows, "gatv2": attention["gatv2"]}.items():
         for arch in (80, 100):
             yield arch, f"{what}, sm_{arch}", call
+    for shape in ((3, 20), (70, 3), (2, 600)):
+        for what, call in row_calls(*shape, torch.float16).items():
+            yield 90, f"{what}, {ODD}: H{shape[0]} D{shape[1]} fp16", call
+    for what, call in attention_calls(3, 20, torch.float16).items():
+        yield 90, f"{what}, {ODD}: H3 D20 fp16", call
     for what in ("sum", "dots", "maximum", "maximum, backward", "softmax", "softmax, backward"):
         yield 90, f"{what}, long rows", with_long_rows(rows[what])
     for what in ("dot, features", "gat", "gatv2"):
         yield 90, f"{what}, long rows", with_long_rows(attention[what])
+        yield 90, f"{what}, atomics", by_atomics(attention[what])
+
+
+def by_atomics(call: Callable[[], object]) -> Callable[[], object]:
+    """The same with the backward pass that adds up by atomic additions."""
+
+    def run() -> None:
+        plan.use_atomics(True)
+        try:
+            call()
+        finally:
+            plan.use_atomics(False)
+
+    return run
 
 
 def with_long_rows(call: Callable[[], object]) -> Callable[[], object]:

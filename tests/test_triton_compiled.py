@@ -20,6 +20,8 @@ ROWS = (
     "attend_forward", "attend_rows", "attend_columns",
 )  # fmt: skip
 """Kernels that gather rows: 16 bytes a load, where rows are aligned."""
+ODD = "odd shape"
+"""In the names of variants whose rows are not: see cubin_variants.py, which imports triton."""
 
 
 def _missing() -> str:
@@ -51,12 +53,13 @@ def figures(*options: str) -> tuple[str, dict[str, dict[str, Any]]]:
     return found["triton"], found["figures"]
 
 
-def broken(one: dict[str, Any], before: list[float] | None) -> set[str]:
+def broken(one: dict[str, Any], before: list[float] | None, *, aligned: bool = True) -> set[str]:
     """Which gates a kernel does not pass."""
+    gathers = one["kernel"].removesuffix(" of pieces") in ROWS
     gates = {
         "stack": one["stack"] > 0,
         "registers": one["registers"] > REGISTERS,
-        "loads": one["kernel"].removesuffix(" of pieces") in ROWS and one["wide"] == 0,
+        "loads": gathers and aligned and one["wide"] == 0,
     }
     if before is not None:
         _, per_edge, wide = before
@@ -74,7 +77,9 @@ def test_kernels_keep_to_their_figures() -> None:
     """Nothing spills, 16 bytes a load, and no more instructions an edge than the baseline has."""
     version, found = figures()
     known = baseline(version)
-    failed = {name: broken(one, known.get(name)) for name, one in found.items()}
+    failed = {
+        name: broken(one, known.get(name), aligned=ODD not in name) for name, one in found.items()
+    }
     assert not {name: (gates, found[name]) for name, gates in failed.items() if gates}
     assert {one["kernel"].removesuffix(" of pieces") for one in found.values()} >= set(ROWS)
 

@@ -168,7 +168,7 @@ def test_float64_is_refused() -> None:
             call()
 
 
-@pytest.mark.skipif(DEVICE.type != "cuda", reason="takes 9 GB: for a GPU")
+@pytest.mark.skipif(DEVICE.type != "cuda", reason="takes 5 GB: for a GPU")
 def test_offsets_of_more_than_32_bits() -> None:
     """A table of more than 2^31 numbers: the last rows are found."""
     channels, tokens = 1 << 16, (1 << 15) + 8
