@@ -102,7 +102,7 @@ def test_tiles_fill_a_warp(heads: int, channels: int, mean: float) -> None:
 
 
 def test_too_many_entries_are_refused() -> None:
-    with pytest.raises(ValueError, match="num_entries is 2147483648, expected at most 2147483647"):
+    with pytest.raises(ValueError, match="num_entries is 2147483648, expected at most 2147418112"):
         plan.plan_of(_form(1), 2**31)
 
 

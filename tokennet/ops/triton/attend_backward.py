@@ -16,6 +16,7 @@ from tokennet.ops.triton.attend_edges import attend_edges
 from tokennet.ops.triton.attend_inputs import (
     Shape,
     Strides,
+    constants,
     factor,
     for_pieces,
     laid_out,
@@ -29,7 +30,9 @@ from tokennet.ops.triton.slots import sum_pieces
 from tokennet.structure import Compressed
 
 ELEMENTS = 256
-"""Numbers of an accumulator in a warp: half of the forward's, for there are two of them."""
+"""Numbers of an accumulator in a warp, half of the forward's, for there are two of them: for sm_90
+96 registers a thread for dot products, 128 with 16 features; with 512 these would take 196."""
+STAGES = 2
 PROGRAMS = 4096
 """Programs at most where each leaves a part of the vector's gradient: several rows a program then.
 
@@ -81,9 +84,22 @@ def attend_backward(
     needs: list[bool],
 ) -> Gradients:
     """Gradients of `attend`; `needs` says which, in the order of `Gradients`."""
-    inputs, asked = laid_out(inputs), Needs.of(inputs, needs)
+    asked = Needs.of(inputs, needs)
     if not any(asked):
         return Gradients()
+    with torch.cuda.device_of(inputs.q):  # Triton launches on the current device
+        return _gradients(laid_out(inputs), result, grad, grad_edge, rows, columns, asked)
+
+
+def _gradients(
+    inputs: Inputs,
+    result: Result,
+    grad: Tensor,
+    grad_edge: Tensor | None,
+    rows: Compressed,
+    columns: Compressed,
+    asked: Needs,
+) -> Gradients:
     assert rows.index is not None
     num_edges, heads = rows.index.shape[0], inputs.values.shape[1]
     atomic = atomics()
@@ -146,8 +162,8 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
             *to, here.pair, vector, launch.items, plan.chunk, launch.programs,
             stride.q, stride.k, stride.v,
             factor(inputs), share(inputs),
-            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C F BH BD BC BF"),
-            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=2,
+            SCORE=inputs.score, UNIT=stride.unit, **constants(shape, tile, "H D C F BH BD BC BF"),
+            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=STAGES,
             num_warps=tile.warps,
         )  # fmt: skip
         if launch.split and plan.pieces is not None:
@@ -156,7 +172,7 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
                 inputs.q, side(inputs), *to, plan.pieces.row, plan.pieces.first,
                 *results, _part(here, long_rows) if here.needs.vector else None,
                 launch.items, stride.q, factor(inputs),
-                SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D F BH BD BF"),
+                SCORE=inputs.score, UNIT=stride.unit, **constants(shape, tile, "H D F BH BD BF"),
                 num_warps=tile.warps,
             )  # fmt: skip
     return q, edge_query
@@ -182,8 +198,8 @@ def _by_columns(here: Pass, columns: Compressed) -> tuple[Tensor | None, Tensor 
             launch.table, columns.index, columns.place, here.grad, here.mean, here.pair,
             *to, vector, launch.items, plan.chunk, launch.programs,
             stride.q, stride.k, factor(inputs), share(inputs),
-            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C BH BD BC"),
-            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=2,
+            SCORE=inputs.score, UNIT=stride.unit, **constants(shape, tile, "H D C BH BD BC"),
+            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=STAGES,
             OVER_KEYS=inputs.v is None, num_warps=tile.warps,
         )  # fmt: skip
         if launch.split:
@@ -242,7 +258,7 @@ def _atomically(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None
             launch.items, plan.chunk, launch.programs,
             stride.q, stride.k, stride.v,
             factor(inputs), share(inputs),
-            SCORE=inputs.score, UNIT=stride.unit, **shape.constants(tile, "H D C F BH BD BC BF"),
+            SCORE=inputs.score, UNIT=stride.unit, **constants(shape, tile, "H D C F BH BD BC BF"),
             ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, num_warps=tile.warps,
         )  # fmt: skip
         if launch.split:

@@ -3,6 +3,7 @@
 Axes: T rows, E edges, H heads, D channels of a key, C of a value, F features of an edge, I pieces.
 """
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -13,33 +14,26 @@ from tokennet.ops.kernel import Inputs
 from tokennet.ops.triton.plan import Tile, power_of_2, tile_of
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+TENSORS = ("q", "k", "v", "vector", "bias", "edge_query", "attr", "kept")
 
 
 def laid_out(inputs: Inputs) -> Inputs:
     """The same, with the rows of q, k and v anywhere and everything else contiguous."""
-    for name, x in inputs._asdict().items():
-        if isinstance(x, Tensor) and x.is_floating_point() and x.dtype not in DTYPES:
+    wrong = {}
+    for name in TENSORS:
+        x = getattr(inputs, name)
+        if x is None:
+            continue
+        if x.dtype not in DTYPES and name != "kept":
             raise type_error(f"inputs.{name}.dtype", x.dtype, "float32, bfloat16 or float16")
-    return inputs._replace(
-        q=_rows(inputs.q),
-        k=_rows(inputs.k),
-        v=None if inputs.v is None else _rows(inputs.v),
-        vector=_dense(inputs.vector),
-        bias=_dense(inputs.bias),
-        edge_query=_dense(inputs.edge_query),
-        attr=_dense(inputs.attr),
-        kept=_dense(inputs.kept),
-    )
+        if not (_has_rows(x) if name in ("q", "k", "v") else x.is_contiguous()):
+            wrong[name] = x.contiguous()
+    return inputs._replace(**wrong) if wrong else inputs
 
 
-def _dense(x: Tensor | None) -> Tensor | None:
-    return None if x is None else x.contiguous()
-
-
-def _rows(x: Tensor) -> Tensor:
-    """A tensor whose last axes are contiguous."""
-    dense = x.stride(-1) == 1 and (x.ndim == 2 or x.stride(1) == x.shape[2])
-    return x if dense else x.contiguous()
+def _has_rows(x: Tensor) -> bool:
+    """Whether the last axes are contiguous."""
+    return x.stride(-1) == 1 and (x.ndim == 2 or x.stride(1) == x.shape[2])
 
 
 class Shape(NamedTuple):
@@ -62,14 +56,16 @@ class Shape(NamedTuple):
         widest = max(self.keys, self.values, 2 * self.features)
         return tile_of(self.heads, widest, mean_degree, elements)
 
-    def constants(self, tile: Tile, names: str) -> dict[str, int]:
-        """Those of the constants H D C F and their blocks BH BD BC BF that are named."""
-        known = {
-            "H": self.heads, "D": self.keys, "C": self.values, "F": self.features,
-            "BH": tile.heads, "BD": power_of_2(self.keys), "BC": power_of_2(self.values),
-            "BF": power_of_2(self.features),
-        }  # fmt: skip
-        return {name: known[name] for name in names.split()}
+
+@lru_cache(maxsize=1024)  # asked for at every launch
+def constants(shape: Shape, tile: Tile, names: str) -> dict[str, int]:
+    """Those of the constants H D C F and their blocks BH BD BC BF that are named."""
+    known = {
+        "H": shape.heads, "D": shape.keys, "C": shape.values, "F": shape.features,
+        "BH": tile.heads, "BD": power_of_2(shape.keys), "BC": power_of_2(shape.values),
+        "BF": power_of_2(shape.features),
+    }  # fmt: skip
+    return {name: known[name] for name in names.split()}
 
 
 def side(inputs: Inputs) -> Tensor | None:

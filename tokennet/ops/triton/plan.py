@@ -5,6 +5,7 @@ Axes: T rows, E entries, I pieces of long rows.
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -14,9 +15,10 @@ from torch.utils.weak import WeakIdKeyDictionary
 from tokennet.checks import positive, switch, value_error
 from tokennet.structure import Compressed
 
-MAX_ENTRIES = 2**31 - 1
-"""Entries and rows are numbered in 32 bits; offsets into their values take 64."""
-WHOLE = MAX_ENTRIES
+MAX_ENTRIES = 2**31 - 2**16
+"""Entries and rows are numbered in 32 bits, and a loop may look a chunk beyond the last of them;
+offsets into their values take 64."""
+WHOLE = 2**31 - 1
 """A chunk that no row is longer than: nothing is split."""
 
 
@@ -154,6 +156,7 @@ def power_of_2(number: int) -> int:
     return 1 << max(number - 1, 0).bit_length()
 
 
+@lru_cache(maxsize=1024)  # asked for at every launch
 def tile_of(num_heads: int, channels: int, mean_degree: float, elements: int = 512) -> Tile:
     """The tile of a program: about `elements` numbers of one accumulator in a warp.
 
