@@ -8,8 +8,8 @@ import ctypes
 import torch
 from torch import Tensor
 
-from tokennet.checks import type_error, value_error
-from tokennet.ops.cpu.library import kernels
+from tokennet.checks import value_error
+from tokennet.ops.cpu import launch
 from tokennet.ops.kernel import SCORES, Gradients, Inputs, Result
 from tokennet.structure import Compressed
 
@@ -43,16 +43,14 @@ class GradientsCall(ctypes.Structure):
 
 def attend(inputs: Inputs, rows: Compressed) -> Result:
     """Softmax over the edges into each row, times the messages."""
-    inputs, rows = _prepared(inputs), _form(rows)
+    inputs, rows = _prepared(inputs), _contiguous(rows)
     values = inputs.values
-    heads, num_rows = values.shape[1], rows.num_rows
-    out = values.new_empty(num_rows, heads, values.shape[2])
-    log_sum = values.new_empty(num_rows, heads)
-    features = 0 if inputs.attr is None else inputs.attr.shape[1]
-    edge_out = values.new_empty((num_rows, heads, features) if features else 0)
-    call = _call(inputs, rows, out, edge_out, log_sum)
-    kernels().tokennet_attend(ctypes.byref(call))
-    return Result(out, edge_out, log_sum)
+    heads, features = values.shape[1], _features(inputs)
+    out = values.new_empty(rows.num_rows, heads, values.shape[2])
+    edge_out = values.new_empty((rows.num_rows, heads, features) if features else 0)
+    result = Result(out, edge_out, values.new_empty(rows.num_rows, heads))
+    launch.kernels().tokennet_attend(ctypes.byref(_call(inputs, rows, result)))
+    return result
 
 
 def attend_backward(
@@ -68,29 +66,26 @@ def attend_backward(
 
     The places of each column ascend, as those of `SortedEdges.columns` do.
     """
-    inputs, rows, columns = _prepared(inputs), _form(rows), _form(columns)
-    grad = grad.contiguous()
-    grad_edge = None if grad_edge is None or inputs.attr is None else grad_edge.contiguous()
+    inputs, rows, columns = _prepared(inputs), _contiguous(rows), _contiguous(columns)
     result = Result(*(t.contiguous() for t in result))
+    grad = launch.flat("grad", grad)
+    if grad_edge is not None:
+        grad_edge = launch.flat("grad_edge", grad_edge) if _features(inputs) else None
     wanted = Gradients(
         *(
-            torch.empty(t.shape) if t is not None and need else None
+            t.new_empty(t.shape) if t is not None and need else None
             for t, need in zip(_differentiable(inputs), needs, strict=True)
         )
     )
-    num_edges = next((len(t) for t in (inputs.bias, inputs.attr) if t is not None), 0)
-    call = _call(inputs, rows, *result)
+    call = _call(inputs, rows, result)
     gradients = GradientsCall(
-        grad.data_ptr(),
-        _address(grad_edge),
+        *map(_address, (grad, grad_edge)),
         columns.num_rows,
-        num_edges,
-        columns.ptr.data_ptr(),
-        _address(columns.index),
-        _address(columns.place),
+        next((len(t) for t in (inputs.bias, inputs.attr) if t is not None), 0),
+        *map(_address, (columns.ptr, columns.index, columns.place)),
         *map(_address, wanted),
     )
-    if kernels().tokennet_attend_backward(ctypes.byref(call), ctypes.byref(gradients)):
+    if launch.kernels().tokennet_attend_backward(ctypes.byref(call), ctypes.byref(gradients)):
         raise value_error("columns.place", "out of order", "ascending within each column")
     return wanted
 
@@ -100,41 +95,32 @@ def _differentiable(inputs: Inputs) -> Gradients:
     return Gradients(*(getattr(inputs, name) for name in Gradients._fields))
 
 
-def _address(x: Tensor | None) -> int:
-    return 0 if x is None else x.data_ptr()
+def _features(inputs: Inputs) -> int:
+    return 0 if inputs.attr is None else inputs.attr.shape[1]
 
 
-def _form(rows: Compressed) -> Compressed:
-    assert rows.index is not None
-    place = None if rows.place is None else rows.place.contiguous()
-    return Compressed(rows.ptr.contiguous(), rows.index.contiguous(), place)
-
-
-def _rows_apart(name: str, x: Tensor) -> Tensor:
-    """float32 on the CPU, the channels of a row side by side, rows any stride apart."""
-    if x.dtype != torch.float32 or x.device.type != "cpu":
-        raise type_error(name, f"{x.dtype} on {x.device}", "torch.float32 on the cpu")
-    inner = x.stride()[1:] == (x.shape[2], 1) if x.ndim == 3 else x.stride(1) == 1
-    return x if inner else x.contiguous()
+def _contiguous(form: Compressed) -> Compressed:
+    return Compressed(*(None if t is None else t.contiguous() for t in form))
 
 
 def _prepared(inputs: Inputs) -> Inputs:
     """What the kernels can read: float32, and contiguous but for the rows of q, k and v."""
     changes: dict[str, Tensor] = {}
-    for name in ("q", "k", "v"):
+    for name in ("q", "k", "v", "vector", "bias", "edge_query", "attr"):
         x = getattr(inputs, name)
         if x is not None:
-            changes[name] = _rows_apart(name, x)
-    for name in ("vector", "bias", "edge_query", "attr"):
-        x = getattr(inputs, name)
-        if x is not None:
-            changes[name] = _rows_apart(name, x).contiguous()
+            check = launch.rows_apart if name in ("q", "k", "v") else launch.flat
+            changes[name] = check(name, x)
     if inputs.kept is not None:
         changes["kept"] = inputs.kept.contiguous()
     return inputs._replace(**changes)
 
 
-def _call(inputs: Inputs, rows: Compressed, out: Tensor, edge_out: Tensor, log_sum: Tensor) -> Call:
+def _address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()
+
+
+def _call(inputs: Inputs, rows: Compressed, result: Result) -> Call:
     values = inputs.values
     return Call(
         SCORES.index(inputs.score),
@@ -142,19 +128,14 @@ def _call(inputs: Inputs, rows: Compressed, out: Tensor, edge_out: Tensor, log_s
         values.shape[1],
         inputs.q.shape[2] if inputs.q.ndim == 3 else 1,
         values.shape[2],
-        0 if inputs.attr is None else inputs.attr.shape[1],
+        _features(inputs),
         torch.get_num_threads(),
-        rows.ptr.data_ptr(),
-        _address(rows.index),
-        inputs.q.data_ptr(),
-        inputs.k.data_ptr(),
-        values.data_ptr(),
-        inputs.q.stride(0),
-        inputs.k.stride(0),
-        values.stride(0),
-        *map(_address, (inputs.vector, inputs.bias, inputs.edge_query, inputs.attr, inputs.kept)),
+        *map(_address, (rows.ptr, rows.index, inputs.q, inputs.k, values)),
+        *(t.stride(0) for t in (inputs.q, inputs.k, values)),
+        *map(_address, (inputs.vector, inputs.bias, inputs.edge_query)),
+        *map(_address, (inputs.attr if _features(inputs) else None, inputs.kept)),
         inputs.scale,
         inputs.slope,
         1 / (1 - inputs.dropout),
-        *map(_address, (out, edge_out, log_sum)),
+        *map(_address, result),
     )

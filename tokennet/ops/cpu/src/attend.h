@@ -19,7 +19,7 @@ struct Attend {
   const int32_t* index;
   const float *q, *k, *v;
   int64_t q_stride, k_stride, v_stride;
-  const float *vector, *bias, *edge_query, *attr;  // any may be null
+  const float *vector, *bias, *edge_query, *attr;  // where there are none null; so with no edges
   const uint8_t* kept;                             // null: all are
   double scale, slope, share;                      // share = 1 / (1 - dropout)
   float *out, *edge_out, *log_sum;
@@ -54,14 +54,14 @@ class Scorer {
         heads_(static_cast<int>(call.heads)),
         own_(call.score == GAT ? padded_ : call.heads * call.channels),
         vector_(call.score == GATV2 ? call.heads * call.channels : 0),
-        query_(call.attr ? call.heads * call.features : 0) {
+        query_(call.features ? call.heads * call.features : 0) {
     if (call.score == GATV2) {
       dots_ = choose_dots<true>(call.channels, call.heads);
       scale_to(vector_.get(), call.vector, call.heads * call.channels, LOG2_E);
     } else {
       dots_ = choose_dots<false>(call.channels, call.heads);
     }
-    if (call.attr) feature_dots_ = choose_dots<false>(call.features, call.heads, true);
+    if (call.features) feature_dots_ = choose_dots<false>(call.features, call.heads, true);
   }
 
   int padded() const { return padded_; }
@@ -78,7 +78,7 @@ class Scorer {
       for (int i = 0; i < padded_; ++i) own_.get()[i] = q[std::min(i, heads_ - 1)];
     }
     if (call_.score == DOT) own_values_ = own_.get();
-    if (call_.attr) {
+    if (call_.features) {
       int64_t size = call_.heads * call_.features;
       scale_to(query_.get(), call_.edge_query + row * size, size, scale);
     }
@@ -96,7 +96,7 @@ class Scorer {
       Rows keys{call_.k, call_.k_stride, call_.channels, call_.index + first, known};
       Own own{own_values_, vector_.get(), static_cast<float>(call_.slope)};
       dots_(own, keys, count, static_cast<int>(call_.channels), heads_, padded_, s, false);
-      if (call_.attr) {
+      if (call_.features) {
         Rows features{call_.attr + first * call_.features, call_.features, 0, IN_ORDER.numbers};
         feature_dots_(Own{query_.get(), nullptr, 0}, features, count,
                       static_cast<int>(call_.features), heads_, padded_, s, true);

@@ -20,8 +20,8 @@ class Forward {
         total_(units_ * LANES),
         factor_(units_ * LANES),
         sums_(call.heads * call.value_channels),
-        feature_sums_(call.attr ? call.heads * call.features : 0) {
-    if (call.attr) weigh_features_ = choose_weigh(call.features, call.heads, true);
+        feature_sums_(call.features ? call.heads * call.features : 0) {
+    if (call.features) weigh_features_ = choose_weigh(call.features, call.heads, true);
   }
 
   void rows(int64_t first, int64_t last) {
@@ -48,13 +48,13 @@ class Forward {
     for (int u = 0; u < units_; ++u) rescale |= softmax(s, count, u, fresh);
     if (rescale) {
       scale_heads(sums_.get(), call_.value_channels);
-      if (call_.attr) scale_heads(feature_sums_.get(), call_.features);
+      if (call_.features) scale_heads(feature_sums_.get(), call_.features);
     }
     if (call_.kept) drop(call_.kept + first * heads_, count, heads_, padded_, s);
     Rows values{call_.v, call_.v_stride, call_.value_channels, call_.index + first, known};
     weigh_(s, values, count, static_cast<int>(call_.value_channels), heads_, padded_, sums_.get(),
            fresh);
-    if (call_.attr) {
+    if (call_.features) {
       Rows features{call_.attr + first * call_.features, call_.features, 0, IN_ORDER.numbers};
       weigh_features_(s, features, count, static_cast<int>(call_.features), heads_, padded_,
                       feature_sums_.get(), fresh);
@@ -109,7 +109,7 @@ class Forward {
     float* log_sum = call_.log_sum + row * heads_;
     for (int h = 0; h < heads_; ++h) log_sum[h] = total_.get()[h];
     write(call_.out + row * heads_ * call_.value_channels, sums_.get(), call_.value_channels);
-    if (call_.attr)
+    if (call_.features)
       write(call_.edge_out + row * heads_ * call_.features, feature_sums_.get(), call_.features);
   }
 
@@ -123,7 +123,7 @@ class Forward {
   void empty(int64_t row) const {
     std::fill_n(call_.log_sum + row * heads_, heads_, INFINITY);
     std::fill_n(call_.out + row * heads_ * call_.value_channels, heads_ * call_.value_channels, 0.f);
-    if (call_.attr)
+    if (call_.features)
       std::fill_n(call_.edge_out + row * heads_ * call_.features, heads_ * call_.features, 0.f);
   }
 

@@ -51,7 +51,8 @@ class ColumnGradients {
     const int32_t* place = gradients_.column_place;
     int count = 0;
     with_lanes(std::min(lanes_of(padded_), LANES), [&](auto lanes) {
-      for (; count < EDGES && first + count < end && place[first + count] < end_; ++count) {
+      for (; count < EDGES && first + count < end; ++count) {
+        if (place[first + count] < pairs_.first || place[first + count] >= end_) break;
         if (first + count + AHEAD < known) {
           int64_t later = std::min<int64_t>(place[first + count + AHEAD], end_ - 1);
           __builtin_prefetch(pairs_.at(std::max(later, pairs_.first), padded_));

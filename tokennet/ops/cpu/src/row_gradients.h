@@ -36,11 +36,13 @@ class RowGradients {
         steep_(call.score == GAT ? (EDGES + 16) * padded_ : 0),
         log_sum_(16 + padded_),
         delta_(16 + padded_),
-        scratch_(16 * padded_) {
+        scratch_(16 * padded_),
+        unwanted_(call.score == GATV2 && !gradients.q ? width_ : 0) {
+    std::fill_n(unwanted_.get(), call.score == GATV2 && !gradients.q ? width_ : 0, 0.f);
     if (call.score == DOT) weigh_ = choose_weigh(call.channels, call.heads);
     if (call.score == GATV2) leaky_sums_ = choose_leaky_sums(call.channels);
     if (call.score == GAT) scorer_.keep_slopes(steep_.get());
-    if (call.attr) {
+    if (call.features) {
       feature_dots_ = choose_dots<false>(call.features, call.heads, true);
       own_feature_dots_ = choose_dots<false>(call.features, call.heads);
       weigh_features_ = choose_weigh(call.features, call.heads, true);
@@ -134,14 +136,15 @@ class RowGradients {
     } else if (gradients_.q && call_.score == GAT) {
       head_sums(slopes, count, heads_, padded_, gradients_.q + row * heads_, fresh);
     } else if (leaky_sums_ && (gradients_.q || vector)) {
+      float* sums = gradients_.q ? gradients_.q + row * width_ : unwanted_.get();
       leaky_sums_(slopes, call_.q + row * call_.q_stride, keys, static_cast<float>(call_.slope),
-                  count, channels, heads_, padded_, gradients_.q + row * width_, vector);
+                  count, channels, heads_, padded_, sums, vector);
     }
     if (gradients_.bias)
       for (int e = 0; e < count; ++e)
         for (int h = 0; h < heads_; ++h)
           gradients_.bias[(first + e) * heads_ + h] = slopes[e * padded_ + h];
-    if (call_.attr) of_features(row, first, count, fresh);
+    if (call_.features) of_features(row, first, count, fresh);
     if (pairs_.data) {
       with_lanes(std::min(lanes_of(padded_), LANES), [&](auto lanes) {
         for (int e = 0; e < count; ++e) {
@@ -187,7 +190,7 @@ class RowGradients {
   Dots value_dots_, feature_dots_ = nullptr, own_feature_dots_ = nullptr;
   Weigh weigh_ = nullptr, weigh_features_ = nullptr;
   LeakySums leaky_sums_ = nullptr;
-  Room weights_, scaled_, slopes_, steep_, log_sum_, delta_, scratch_;
+  Room weights_, scaled_, slopes_, steep_, log_sum_, delta_, scratch_, unwanted_;
 };
 
 }  // namespace tokennet
