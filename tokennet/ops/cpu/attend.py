@@ -4,6 +4,7 @@ Axes: T rows of the flat view, E edges, H heads, D channels of a key, C of a val
 """
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,12 +101,13 @@ def _features(inputs: Inputs) -> int:
 
 
 def _contiguous(form: Compressed) -> Compressed:
-    return Compressed(*(None if t is None else t.contiguous() for t in form))
+    index, place = (None if t is None else t.contiguous() for t in form[1:])
+    return Compressed(form.ptr.contiguous(), index, place)
 
 
 def _prepared(inputs: Inputs) -> Inputs:
     """What the kernels can read: float32, and contiguous but for the rows of q, k and v."""
-    changes: dict[str, Tensor] = {}
+    changes: dict[str, Any] = {}
     for name in ("q", "k", "v", "vector", "bias", "edge_query", "attr"):
         x = getattr(inputs, name)
         if x is not None:

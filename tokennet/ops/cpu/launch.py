@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tokennet.checks import type_error
-from tokennet.ops.cpu.library import kernels
+from tokennet.ops.cpu.library import kernels as kernels
 
 
 def launch(name: str, *arguments: Tensor | int | float | None) -> None:

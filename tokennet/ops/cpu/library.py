@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import torch
 
-from tokennet.ops.cpu.build import digest, library_path, variants
-
 COMMAND = "python -m tokennet.ops.cpu.build"
 VARIANT_OF = {"AVX512": "avx512", "AVX2": "avx2"}
 
@@ -21,7 +19,9 @@ class Status(NamedTuple):
 
 def load(variant: str) -> tuple[ctypes.CDLL | None, str]:
     """The library for one instruction set, or None and the reason; one of other sources is none."""
-    path = library_path(variant)
+    from tokennet.ops.cpu import build  # not above: COMMAND runs that file as the main module
+
+    path = build.library_path(variant)
     if not path.exists():
         return None, f"no compiled kernels: run {COMMAND}"
     try:
@@ -30,7 +30,7 @@ def load(variant: str) -> tuple[ctypes.CDLL | None, str]:
     except (OSError, AttributeError) as problem:
         return None, f"the compiled kernels do not load ({problem}): run {COMMAND}"
     function.restype = ctypes.c_char_p
-    if function().decode() != digest(variant):
+    if function().decode() != build.digest(variant):
         return None, f"the compiled kernels are built from other sources: run {COMMAND}"
     return library, f"built for {variant.upper() if variant != 'base' else 'any processor'}"
 
@@ -38,6 +38,8 @@ def load(variant: str) -> tuple[ctypes.CDLL | None, str]:
 @cache
 def _chosen() -> tuple[ctypes.CDLL | None, str]:
     """The widest instruction set that torch uses here: ATEN_CPU_CAPABILITY sets both."""
+    from tokennet.ops.cpu.build import variants
+
     variant = VARIANT_OF.get(torch.backends.cpu.get_cpu_capability(), "base")
     return load(variant if variant in variants() else "base")
 
