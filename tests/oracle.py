@@ -16,20 +16,28 @@ TOLERANCE = {torch.float64: 1e-11, torch.float32: 3e-5, torch.bfloat16: 3e-2}
 
 def graph(kind: str, rows: int, seed: int = 0) -> SortedEdges:
     """Sorted edges over `rows` tokens; the last token stays alone."""
-    rng, count = torch.Generator().manual_seed(seed), 3 * rows
-    index = torch.randint(0, max(rows - 1, 1), (2, count if rows > 1 else rows), generator=rng)
+    rng, count = torch.Generator("cpu").manual_seed(seed), 3 * rows
+    shape = 2, count if rows > 1 else rows
+    index = torch.randint(0, max(rows - 1, 1), shape, generator=rng, device="cpu")
     if kind == "empty":
         index = index[:, :0]
     elif kind == "loops":
-        index = torch.arange(rows).expand(2, -1)
+        index = torch.arange(rows, device="cpu").expand(2, -1)
     elif kind == "hub in":
         index[1] = 0
     elif kind == "hub out":
         index[0] = 0
     elif kind == "repeated":
         index = index[:, : rows // 2 + 1].repeat(1, 4)
-    keep = torch.rand(index.shape[1], generator=rng) < 0.5 if kind == "kept" else None
-    return SortedEdges.of(tn.Edges(index), rows, keep)
+    keep = None
+    if kind == "kept":
+        keep = (torch.rand(index.shape[1], generator=rng, device="cpu") < 0.5).to(device())
+    return SortedEdges.of(tn.Edges(index.to(device())), rows, keep)
+
+
+def device() -> torch.device:
+    """Where tensors are made: `with torch.device("cuda"):` moves a whole test."""
+    return torch.get_default_device()
 
 
 def random(*shape: int, dtype: torch.dtype) -> Tensor:

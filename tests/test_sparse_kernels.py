@@ -5,7 +5,7 @@ on the kernels in float32; on a GPU (`-m gpu`) on Triton's.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -21,15 +21,24 @@ from tokennet.pairs import Sparse
 from tokennet.structure import SortedEdges
 
 NO_COMPILER = pytest.mark.skipif(not library.status().ready, reason=library.status().reason)
+NO_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 BACKENDS = [
     pytest.param("torch", torch.float64, id="torch"),
     pytest.param("bag", torch.float64, id="bag, float64"),
     pytest.param("bag", torch.float32, id="bag"),
     pytest.param("cpp", torch.float32, id="cpp", marks=NO_COMPILER),
+    pytest.param("triton", torch.float32, id="triton", marks=[pytest.mark.gpu, NO_GPU]),
 ]
 each_backend = pytest.mark.parametrize(("backend", "dtype"), BACKENDS)
 ROUNDING = {torch.float64: 1e-11, torch.float32: 3e-5}
 Case = tuple[Callable[..., Tensor], list[Tensor]]
+
+
+@pytest.fixture(autouse=True)
+def _device(backend: str) -> Iterator[None]:
+    """Triton's cases are made on the GPU."""
+    with torch.device("cuda" if backend == "triton" else "cpu"):
+        yield
 
 
 def cases(
