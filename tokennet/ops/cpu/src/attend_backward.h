@@ -2,38 +2,38 @@
 //
 // Chunks bound the room for what rows leave to columns, and keep it in the cache. They depend on the
 // sizes alone and columns add them up in order: the result has the same bits for any thread count.
+#pragma once
+
 #include <vector>
 
 #include "column_gradients.h"
-#include "export.h"
 #include "row_gradients.h"
 #include "threads.h"
 
 namespace tokennet {
-namespace {
 
 // Bytes between rows and columns: with 4 MiB 1.3 times slower, without a limit at most 1.1 faster.
 constexpr int64_t CHUNK = int64_t{16} << 20;
 
 // The rows from `first` on whose edges fit in a chunk, at least one.
-int64_t chunk_end(const Attend& call, int64_t first, int64_t edges) {
+inline int64_t chunk_end(const Attend& call, int64_t first, int64_t edges) {
   const int64_t *ptr = call.ptr, *end = ptr + call.rows + 1;
   return std::max(std::upper_bound(ptr + first, end, ptr[first] + edges) - ptr - 1, first + 1);
 }
 
-void add_up(const std::vector<float>& parts, int64_t width, float* to) {
+inline void add_up(const std::vector<float>& parts, int64_t width, float* to) {
   for (size_t i = 0; i < parts.size(); ++i) to[i % width] += parts[i];
 }
 
 // Edges that no row reaches: their gradients are 0.
-void clear_rest(const Attend& call, const AttendGradients& gradients) {
+inline void clear_rest(const Attend& call, const AttendGradients& gradients) {
   const int64_t first = call.ptr[call.rows], rest = gradients.edges - first;
   if (gradients.bias) std::fill_n(gradients.bias + first * call.heads, rest * call.heads, 0.f);
   if (gradients.attr) std::fill_n(gradients.attr + first * call.features, rest * call.features, 0.f);
 }
 
 // Whether every entry of every column was used: it is if places ascend in a column.
-bool backward(const Attend& call, const AttendGradients& gradients) {
+inline bool backward(const Attend& call, const AttendGradients& gradients) {
   const bool for_columns = gradients.k || gradients.v;
   const int64_t pair = 2 * padded_heads(call.heads), width = call.heads * call.channels;
   const int64_t cost = call.heads * (call.channels + call.value_channels);
@@ -70,10 +70,4 @@ bool backward(const Attend& call, const AttendGradients& gradients) {
   return true;
 }
 
-}  // namespace
 }  // namespace tokennet
-
-TOKENNET_EXPORT int tokennet_attend_backward(const tokennet::Attend* call,
-                                             const tokennet::AttendGradients* gradients) {
-  return tokennet::backward(*call, *gradients) ? 0 : 1;
-}

@@ -1,10 +1,10 @@
 // Attention over the edges into each row, in one pass: scores, online softmax, weighted sum.
+#pragma once
+
 #include "attend.h"
-#include "export.h"
 #include "threads.h"
 
 namespace tokennet {
-namespace {
 
 class Forward {
  public:
@@ -134,12 +134,10 @@ class Forward {
   Room weights_, largest_, total_, factor_, sums_, feature_sums_;
 };
 
-}  // namespace
-}  // namespace tokennet
-
-TOKENNET_EXPORT void tokennet_attend(const tokennet::Attend* call) {
-  using namespace tokennet;
-  int64_t cost = call->heads * (call->channels + call->value_channels);
-  over_rows(call->ptr, 0, call->rows, cost, call->threads,
-            [&](int64_t first, int64_t last) { Forward(*call).rows(first, last); });
+inline void forward(const Attend& call) {
+  int64_t cost = call.heads * (call.channels + call.value_channels);
+  over_rows(call.ptr, 0, call.rows, cost, call.threads,
+            [&](int64_t first, int64_t last) { Forward(call).rows(first, last); });
 }
+
+}  // namespace tokennet
