@@ -80,18 +80,21 @@ def gather_sum(x: Tensor, weight: Tensor | None, form: Compressed) -> Tensor:
     heads, channels = (1, out[0].numel()) if weight is None else x.shape[1:]
     tile = tile_of(heads, min(channels, WIDEST), plan.mean_degree)
     across = triton.cdiv(heads, tile.heads) * triton.cdiv(channels, tile.channels)
-    for launch in launches(plan, form.ptr, tile):
-        to = torch.empty(launch.items, heads, channels, device=x.device) if launch.split else out
-        gather_sum_kernel[(launch.programs, across)](
-            table.data, weight, to,
-            launch.table, form.index, form.place,
-            launch.items, plan.chunk, table.stride,
-            UNIT=table.unit, H=heads, D=channels,
-            ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads, CHANNELS=tile.channels,
-            SPLIT=launch.split, num_warps=tile.warps,
-        )  # fmt: skip
-        if launch.split:
-            add_pieces(to, plan, out)
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        for launch in launches(plan, form.ptr, tile):
+            to = (
+                torch.empty(launch.items, heads, channels, device=x.device) if launch.split else out
+            )
+            gather_sum_kernel[(launch.programs, across)](
+                table.data, weight, to,
+                launch.table, form.index, form.place,
+                launch.items, plan.chunk, table.stride,
+                UNIT=table.unit, H=heads, D=channels,
+                ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads, CHANNELS=tile.channels,
+                SPLIT=launch.split, num_warps=tile.warps,
+            )  # fmt: skip
+            if launch.split:
+                add_pieces(to, plan, out)
     return out
 
 

@@ -146,24 +146,25 @@ def gather_max(x: Tensor, form: Compressed) -> tuple[Tensor, Tensor]:
     plan = plan_of(form, len(x if form.index is None else form.index))
     tile = tile_of(1, min(channels, WIDEST), plan.mean_degree)
     across = triton.cdiv(channels, tile.channels)
-    for launch in launches(plan, form.ptr, tile):
-        to: Sequence[Tensor] = (out, ties)
-        if launch.split:
-            to = torch.empty(2, launch.items, channels, device=x.device).unbind()
-        gather_max_kernel[(launch.programs, across)](
-            table.data, *to,
-            launch.table, form.index,
-            launch.items, plan.chunk, table.stride,
-            UNIT=table.unit, F=channels,
-            ROWS=launch.rows, LANES=launch.lanes, CHANNELS=tile.channels,
-            SPLIT=launch.split, num_warps=tile.warps,
-        )  # fmt: skip
-        if launch.split and plan.pieces is not None:
-            block = min(power_of_2(channels), WIDEST)
-            max_pieces[(len(plan.pieces.row), triton.cdiv(channels, block))](
-                *to, plan.pieces.row, plan.pieces.first, out, ties,
-                F=channels, CHANNELS=block, num_warps=1,
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        for launch in launches(plan, form.ptr, tile):
+            to: Sequence[Tensor] = (out, ties)
+            if launch.split:
+                to = torch.empty(2, launch.items, channels, device=x.device).unbind()
+            gather_max_kernel[(launch.programs, across)](
+                table.data, *to,
+                launch.table, form.index,
+                launch.items, plan.chunk, table.stride,
+                UNIT=table.unit, F=channels,
+                ROWS=launch.rows, LANES=launch.lanes, CHANNELS=tile.channels,
+                SPLIT=launch.split, num_warps=tile.warps,
             )  # fmt: skip
+            if launch.split and plan.pieces is not None:
+                block = min(power_of_2(channels), WIDEST)
+                max_pieces[(len(plan.pieces.row), triton.cdiv(channels, block))](
+                    *to, plan.pieces.row, plan.pieces.first, out, ties,
+                    F=channels, CHANNELS=block, num_warps=1,
+                )  # fmt: skip
     return out, ties
 
 
@@ -183,16 +184,17 @@ def gather_max_backward(
     plan = plan_of(columns, len(out if columns.index is None else columns.index))
     tile = tile_of(1, min(channels, WIDEST), plan.mean_degree)
     across = triton.cdiv(channels, tile.channels)
-    for launch in launches(plan, columns.ptr, tile):
-        to = torch.empty(launch.items, channels, device=x.device) if launch.split else dx
-        gather_max_backward_kernel[(launch.programs, across)](
-            table.data, largest, share, to,
-            launch.table, columns.index,
-            launch.items, plan.chunk, table.stride,
-            UNIT=table.unit, F=channels,
-            ROWS=launch.rows, LANES=launch.lanes, CHANNELS=tile.channels,
-            SPLIT=launch.split, num_warps=tile.warps,
-        )  # fmt: skip
-        if launch.split:
-            add_pieces(to, plan, dx)
+    with torch.cuda.device_of(x):  # Triton launches on the current device
+        for launch in launches(plan, columns.ptr, tile):
+            to = torch.empty(launch.items, channels, device=x.device) if launch.split else dx
+            gather_max_backward_kernel[(launch.programs, across)](
+                table.data, largest, share, to,
+                launch.table, columns.index,
+                launch.items, plan.chunk, table.stride,
+                UNIT=table.unit, F=channels,
+                ROWS=launch.rows, LANES=launch.lanes, CHANNELS=tile.channels,
+                SPLIT=launch.split, num_warps=tile.warps,
+            )  # fmt: skip
+            if launch.split:
+                add_pieces(to, plan, dx)
     return dx

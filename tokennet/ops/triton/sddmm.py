@@ -5,6 +5,7 @@ Axes: T rows, S rows of the form, E entries, H heads, D channels of a head.
 
 # ruff: noqa: N803 (capitals: pointers, and constants of the compiler)
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -72,13 +73,14 @@ def sddmm(q: Tensor, k: Tensor, form: Compressed, num_edges: int) -> Tensor:
     if out.numel() == 0:
         return out
     tile = tile_of(heads, min(channels, WIDEST), plan.mean_degree)
-    for launch in launches(plan, form.ptr, tile):
-        sddmm_kernel[(launch.programs, triton.cdiv(heads, tile.heads))](
-            left.data, right.data, out,
-            launch.table, form.index,
-            launch.items, plan.chunk, left.stride, right.stride,
-            UNIT_Q=left.unit, UNIT_K=right.unit, H=heads, D=channels,
-            ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads, CHANNELS=tile.channels,
-            SPLIT=launch.split, num_warps=tile.warps,
-        )  # fmt: skip
+    with torch.cuda.device_of(q):  # Triton launches on the current device
+        for launch in launches(plan, form.ptr, tile):
+            sddmm_kernel[(launch.programs, triton.cdiv(heads, tile.heads))](
+                left.data, right.data, out,
+                launch.table, form.index,
+                launch.items, plan.chunk, left.stride, right.stride,
+                UNIT_Q=left.unit, UNIT_K=right.unit, H=heads, D=channels,
+                ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads, CHANNELS=tile.channels,
+                SPLIT=launch.split, num_warps=tile.warps,
+            )  # fmt: skip
     return out

@@ -167,20 +167,21 @@ def segment_softmax(scores: Tensor, form: Compressed) -> Tensor:
         return out
     tile = tile_of(heads, 1, plan.mean_degree)
     across = triton.cdiv(heads, tile.heads)
-    for launch in launches(plan, form.ptr, tile):
-        rows, parts = _sums(launch, form, 2, scores)
-        for task in (SUM, WRITE) if launch.split else (WHOLE,):
-            softmax_kernel[(launch.programs, across)](
-                scores, out, *(parts if task == SUM else rows),
-                launch.table, launch.items, plan.chunk,
-                H=heads, ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads,
-                TASK=task, SPLIT=launch.split, num_warps=tile.warps,
-            )  # fmt: skip
-            if task == SUM and plan.pieces is not None:
-                softmax_pieces[(len(plan.pieces.row), across)](
-                    *parts, plan.pieces.row, plan.pieces.first, *rows,
-                    H=heads, HEADS=tile.heads, num_warps=tile.warps,
+    with torch.cuda.device_of(scores):  # Triton launches on the current device
+        for launch in launches(plan, form.ptr, tile):
+            rows, parts = _sums(launch, form, 2, scores)
+            for task in (SUM, WRITE) if launch.split else (WHOLE,):
+                softmax_kernel[(launch.programs, across)](
+                    scores, out, *(parts if task == SUM else rows),
+                    launch.table, launch.items, plan.chunk,
+                    H=heads, ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads,
+                    TASK=task, SPLIT=launch.split, num_warps=tile.warps,
                 )  # fmt: skip
+                if task == SUM and plan.pieces is not None:
+                    softmax_pieces[(len(plan.pieces.row), across)](
+                        *parts, plan.pieces.row, plan.pieces.first, *rows,
+                        H=heads, HEADS=tile.heads, num_warps=tile.warps,
+                    )  # fmt: skip
     return out
 
 
@@ -192,17 +193,18 @@ def segment_softmax_backward(weights: Tensor, grad: Tensor, form: Compressed) ->
     if out.numel() == 0:
         return out
     tile = tile_of(heads, 1, plan.mean_degree)
-    for launch in launches(plan, form.ptr, tile):
-        (rows,), (parts,) = _sums(launch, form, 1, grad)
-        for task in (SUM, WRITE) if launch.split else (WHOLE,):
-            softmax_backward_kernel[(launch.programs, triton.cdiv(heads, tile.heads))](
-                weights, grad, out, parts if task == SUM else rows,
-                launch.table, launch.items, plan.chunk,
-                H=heads, ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads,
-                TASK=task, SPLIT=launch.split, num_warps=tile.warps,
-            )  # fmt: skip
-            if task == SUM and parts is not None and rows is not None:
-                add_pieces(parts, plan, rows)
+    with torch.cuda.device_of(grad):  # Triton launches on the current device
+        for launch in launches(plan, form.ptr, tile):
+            (rows,), (parts,) = _sums(launch, form, 1, grad)
+            for task in (SUM, WRITE) if launch.split else (WHOLE,):
+                softmax_backward_kernel[(launch.programs, triton.cdiv(heads, tile.heads))](
+                    weights, grad, out, parts if task == SUM else rows,
+                    launch.table, launch.items, plan.chunk,
+                    H=heads, ROWS=launch.rows, LANES=launch.lanes, HEADS=tile.heads,
+                    TASK=task, SPLIT=launch.split, num_warps=tile.warps,
+                )  # fmt: skip
+                if task == SUM and parts is not None and rows is not None:
+                    add_pieces(parts, plan, rows)
     return out
 
 
