@@ -6,6 +6,8 @@
 // sample's n x m scores only a few rows exist at a time.
 #pragma once
 
+#include <array>
+
 #include "ragged_pack.h"
 #include "tables.h"
 #include "threads.h"
@@ -29,6 +31,19 @@ struct Matrix {
   TOKENNET_INLINE const float* row(int64_t r) const { return data + r * stride; }
 };
 
+// Rows that will be needed soon, fetched a few at a time between products: those of the next
+// sample, and those that results go to. Forward, 256 samples of 10 to 100 tokens took 1.35 times
+// longer without; fetched all at once they gain nothing.
+struct Ahead {
+  const float* row = nullptr;
+  int64_t stride = 0, count = 0, channels = 0;
+
+  TOKENNET_INLINE void fetch() {
+    for (int i = 0; i < 4 && count > 0; ++i, --count, row += stride)
+      for (int64_t c = 0; c < channels; c += 16) __builtin_prefetch(row + c, 0, 2);
+  }
+};
+
 struct Ragged {
   int64_t samples, heads, channels, value_channels;
   const int64_t* ptr;  // of the queries
@@ -36,6 +51,14 @@ struct Ragged {
   Matrix q, k, v;
   float scale;
   bool causal;
+
+  // The rows of the sample after this one, of a matrix with such a pointer; a few hundred at most.
+  Ahead next(const Matrix& rows, const int64_t* start, int64_t sample, int64_t column,
+             int64_t width) const {
+    if (sample + 1 >= samples) return {};
+    int64_t count = std::min<int64_t>(start[sample + 2] - start[sample + 1], 256);
+    return {rows.at(start[sample + 1], column).data, rows.stride, count, width};
+  }
 };
 
 inline int64_t rounded(int64_t count, int64_t multiple) {
@@ -51,10 +74,12 @@ TOKENNET_INLINE Int<L> lanes_from(int64_t first) {
 }
 
 // out[r, lane] = sum over d of lanes[d, lane] rows[r, d]: lanes [depth, W], rows packed by ROWS.
-template <int V>
-void products(const float* lanes, const float* rows, int64_t depth, int64_t count, float* out) {
+template <int V, size_t N>
+void products(const float* lanes, const float* rows, int64_t depth, int64_t count, float* out,
+              std::array<Ahead, N>& ahead) {
   constexpr int W = V * LANES;
   for (int64_t first = 0; first < count; first += ROWS, out += ROWS * W) {
+    for (Ahead& each : ahead) each.fetch();
     Float<LANES> sum[ROWS][V] = {};
     const float* lane = lanes;
     for (int64_t d = 0; d < depth; ++d, lane += W, rows += ROWS) {

@@ -32,6 +32,7 @@ struct KeyTile {
   float* k_rows;            // [W, D rounded up]
   float *dk, *dv;           // [D, W] and [C, W]
   float *weights, *slopes;  // [QUERIES, W]
+  std::array<Ahead, 8> ahead;
 };
 
 struct Sizes {
@@ -88,7 +89,7 @@ TOKENNET_INLINE void weights_and_slopes(const Queries& queries, int64_t first, i
 // Keys first .. first + count - 1 of a sample's head, count <= W; writes their dk and dv.
 template <int V>
 void keys_tile(const Ragged& a, const Queries& queries, const Sizes& sizes, Matrix k, Matrix v,
-               int64_t first, int64_t count, const KeyTile& tile, float* dk, float* dv) {
+               int64_t first, int64_t count, KeyTile& tile, float* dk, float* dv) {
   constexpr int W = V * LANES;
   pack<W>(k.row(first), k.stride, count, sizes.depth, 1, tile.k);
   pack<W>(v.row(first), v.stride, count, sizes.channels, 1, tile.v);
@@ -102,8 +103,8 @@ void keys_tile(const Ragged& a, const Queries& queries, const Sizes& sizes, Matr
   for (int64_t i = a.causal ? first / ROWS * ROWS : 0; i < end; i += size) {
     size = std::min(QUERIES, end - i);
     const float *q = queries.q + i * sizes.depth, *grad = queries.grad + i * sizes.channels;
-    products<V>(tile.k, q, sizes.depth, size, tile.weights);
-    products<V>(tile.v, grad, sizes.channels, size, tile.slopes);
+    products<V>(tile.k, q, sizes.depth, size, tile.weights, tile.ahead);
+    products<V>(tile.v, grad, sizes.channels, size, tile.slopes, tile.ahead);
     weights_and_slopes<V>(queries, i, size, a.causal, first, tile);
     weigh<V>(tile.weights, grad, sizes.channels, size, tile.dv);
     weigh<V>(tile.slopes, q, sizes.depth, size, tile.dk);
@@ -166,10 +167,19 @@ void differentiate(const Ragged& a, const Backward& b, int64_t sample, int64_t h
   float* log_sum = take(padded);
   Queries queries{n, q, grad, log_sum, take(padded), dq};
   prepare(a, b, token, head, sizes, queries);
+  int64_t row = token * a.heads + head, source = key * a.heads + head;
+  tile.ahead = {a.next(a.q, a.ptr, sample, head * depth, depth),
+                a.next(b.grad, a.ptr, sample, head * channels, channels),
+                a.next(b.out, a.ptr, sample, head * channels, channels),
+                a.next(a.k, a.source_ptr, sample, head * depth, depth),
+                a.next(a.v, a.source_ptr, sample, head * channels, channels),
+                Ahead{b.dq + row * depth, a.heads * depth, n, depth},
+                Ahead{b.dk + source * depth, a.heads * depth, m, depth},
+                Ahead{b.dv + source * channels, a.heads * channels, m, channels}};
   Matrix k = a.k.at(key, head * depth), v = a.v.at(key, head * channels);
   for (int64_t first = 0; first < m; first += W) {
-    int64_t count = std::min<int64_t>(W, m - first), row = (key + first) * a.heads + head;
-    float *dk = b.dk + row * depth, *dv = b.dv + row * channels;
+    int64_t count = std::min<int64_t>(W, m - first), to = source + first * a.heads;
+    float *dk = b.dk + to * depth, *dv = b.dv + to * channels;
     if (count > LANES) {
       keys_tile<2>(a, queries, sizes, k, v, first, count, tile, dk, dv);
     } else {
@@ -178,7 +188,7 @@ void differentiate(const Ragged& a, const Backward& b, int64_t sample, int64_t h
   }
   for (int64_t i = 0; i < n; ++i)
     for (int64_t c = 0; c < depth; ++c)
-      b.dq[((token + i) * a.heads + head) * depth + c] = a.scale * queries.dq[i * sizes.width + c];
+      b.dq[(row + i * a.heads) * depth + c] = a.scale * queries.dq[i * sizes.width + c];
 }
 
 }  // namespace tokennet::ragged

@@ -17,6 +17,7 @@ struct QueryTile {
   float* queries;  // [D, W]
   float* scores;   // [KEYS, W]
   float* sums;     // [C, W]
+  std::array<Ahead, 4> ahead;
 };
 
 // Scores become weights, relative to the largest so far; those of keys that don't count become 0.
@@ -59,7 +60,7 @@ void mask_later(float* scores, int64_t first, int64_t key, int64_t size) {
 template <int V>
 void attend_tile(const Ragged& a, const Output& to, Matrix q, int64_t token, int64_t head,
                  const float* keys, const float* values, int64_t num_keys, int64_t first,
-                 int64_t count, const QueryTile& tile) {
+                 int64_t count, QueryTile& tile) {
   constexpr int W = V * LANES;
   const float infinite = __builtin_inff();
   int64_t depth = a.channels, channels = a.value_channels;
@@ -73,7 +74,7 @@ void attend_tile(const Ragged& a, const Output& to, Matrix q, int64_t token, int
   int64_t seen = a.causal ? std::min(num_keys, first + count) : num_keys;
   for (int64_t key = 0; key < seen; key += KEYS) {
     int64_t size = std::min(KEYS, seen - key);
-    products<V>(tile.queries, keys + key * depth, depth, size, tile.scores);
+    products<V>(tile.queries, keys + key * depth, depth, size, tile.scores, tile.ahead);
     if (a.causal) mask_later<V>(tile.scores, first, key, size);
     weigh_keys<V>(tile.scores, size, most, total, factor);
     for (int64_t c = 0; key > 0 && c < channels; ++c)
@@ -118,7 +119,15 @@ void attend_part(const Ragged& a, const Output& to, int64_t sample, int64_t head
   float* keys = room.get();
   float* values = keys + padded * depth;
   float* queries = values + padded * channels;
-  QueryTile tile{queries, queries + W * depth, queries + W * (depth + std::min(KEYS, padded))};
+  float* out = to.out + ((token + from) * a.heads + head) * channels;
+  QueryTile tile{
+      queries,
+      queries + W * depth,
+      queries + W * (depth + std::min(KEYS, padded)),
+      {a.next(a.q, a.ptr, sample, head * depth, depth),
+       a.next(a.k, a.source_ptr, sample, head * depth, depth),
+       a.next(a.v, a.source_ptr, sample, head * channels, channels),
+       Ahead{out, a.heads * channels, end - from, channels}}};
   Matrix k = a.k.at(key, head * depth), v = a.v.at(key, head * channels);
   pack<ROWS>(k.data, k.stride, num_keys, depth, 1, keys);
   pack<ROWS>(v.data, v.stride, num_keys, channels, 1, values);
