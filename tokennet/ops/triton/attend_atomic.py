@@ -22,6 +22,7 @@ from tokennet.ops.triton.attend_tiles import (
     lane_sum3,
     load_features,
     load_heads,
+    load_index,
     load_numbers,
     load_shared,
     scores,
@@ -82,10 +83,12 @@ def attend_atomic(
                 mean += tl.sum(grad_edge * edge_out, axis=2)
             dquery = tl.zeros((S, BH, BF), dtype=tl.float32)
 
+        coming = load_index(INDEX, first, end)
         for step in range(0, steps):
             entry = first + step * LANES
             there = entry < end
-            source = tl.load(INDEX + entry, mask=there, other=0).to(tl.int64)
+            source = coming
+            coming = load_index(INDEX, entry + LANES, end)
             edge = entry.to(tl.int64)
             if SCORE == "gat":
                 k = load_numbers(K, source, stride_k, h, there, H)

@@ -29,10 +29,13 @@ from tokennet.ops.triton.plan import Plan, atomics, launches, plan_of, power_of_
 from tokennet.ops.triton.slots import sum_pieces
 from tokennet.structure import Compressed
 
-ELEMENTS = 256
-"""Numbers of an accumulator in a warp, half of the forward's, for there are two of them: for sm_90
-96 registers a thread for dot products, 128 with 16 features; with 512 these would take 196."""
-STAGES = 2
+ROWS = {"dot": 256, "gat": 512, "gatv2": 256}
+"""Numbers of an accumulator in a warp of the row pass, which has two of them but for "gat": 91, 72
+and 115 registers a thread for sm_90, four heads of 32 and bfloat16; with 512, 128 and 162."""
+COLUMNS = {"dot": 512, "gat": 512, "gatv2": 256}
+"""In the column pass: 80, 64 and 80 registers. For "dot" 37 instructions an edge, 42 with 256."""
+STAGES = 1
+"""Of the pipeline, see `attend`."""
 PROGRAMS = 4096
 """Programs at most where each leaves a part of the vector's gradient: several rows a program then.
 
@@ -142,7 +145,7 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
     assert rows.index is not None
     q = _like(inputs.q, here.needs.q or here.needs.vector)
     edge_query = _like(inputs.edge_query, here.needs.edge_query)
-    tile = shape.tile(plan.mean_degree, ELEMENTS)
+    tile = shape.tile(plan.mean_degree, ROWS[inputs.score])
     blocks = -(-shape.heads // tile.heads)
     results = (q, edge_query, here.mean)
     for launch in launches(plan, rows.ptr, tile):
@@ -185,7 +188,7 @@ def _by_columns(here: Pass, columns: Compressed) -> tuple[Tensor | None, Tensor 
     plan = plan_of(columns, columns.index.shape[0])
     k = _like(inputs.k, here.needs.k or here.needs.vector)
     v = _like(inputs.v, here.needs.v)
-    tile = shape.tile(plan.mean_degree, ELEMENTS)
+    tile = shape.tile(plan.mean_degree, COLUMNS[inputs.score])
     for launch in launches(plan, columns.ptr, tile):
         to, vector, programs = (k, v), None, launch.programs
         if launch.split:
@@ -242,7 +245,7 @@ def _atomically(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None
     v = None
     if here.needs.v and inputs.v is not None:
         v = torch.zeros_like(inputs.v, dtype=torch.float32)
-    tile = shape.tile(plan.mean_degree, ELEMENTS // 2 if shape.features else ELEMENTS)
+    tile = shape.tile(plan.mean_degree, 128 if shape.features else 256)
     edge_out = None if here.grad_edge is None else here.result.edge_out
     for launch in launches(plan, rows.ptr, tile):
         to, vector, programs = (q, edge_query), None, launch.programs

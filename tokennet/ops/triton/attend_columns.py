@@ -18,6 +18,7 @@ from tokennet.ops.triton.attend_tiles import (
     lane_sum2,
     lane_sum3,
     load_heads,
+    load_index,
     load_numbers,
     load_pairs,
     load_shared,
@@ -65,11 +66,14 @@ def attend_columns(
             pushed = tl.zeros((S, BH, BD), dtype=tl.float32)
         sent = tl.zeros((S, BH, BC), dtype=tl.float32)
 
+        coming = load_index(INDEX, first, end)
+        coming_edge = load_index(PLACE, first, end)
         for step in tl.range(0, steps, num_stages=STAGES):
             entry = first + step * LANES
             there = entry < end
-            target = tl.load(INDEX + entry, mask=there, other=0).to(tl.int64)
-            edge = tl.load(PLACE + entry, mask=there, other=0).to(tl.int64)
+            target, edge = coming, coming_edge
+            coming = load_index(INDEX, entry + LANES, end)
+            coming_edge = load_index(PLACE, entry + LANES, end)
             w, wg = load_pairs(PAIR, edge, h, there, H)
             if PUSHES:
                 ds = wg - tl.abs(w) * load_numbers(MEAN, target, H, h, there, H)

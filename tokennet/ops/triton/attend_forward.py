@@ -20,6 +20,7 @@ from tokennet.ops.triton.attend_tiles import (
     lane_sum3,
     load_features,
     load_heads,
+    load_index,
     load_numbers,
     load_shared,
     scores,
@@ -69,10 +70,12 @@ def attend_forward(
     total = tl.zeros((ROWS * LANES, BH), dtype=tl.float32)
     out = tl.zeros((ROWS * LANES, BH, BC), dtype=tl.float32)
 
+    coming = load_index(INDEX, first, end)
     for step in tl.range(0, steps, num_stages=STAGES):
         entry = first + step * LANES
         there = entry < end
-        source = tl.load(INDEX + entry, mask=there, other=0).to(tl.int64)
+        source = coming
+        coming = load_index(INDEX, entry + LANES, end)
         edge = entry.to(tl.int64)
         if SCORE == "gat":
             k = load_numbers(K, source, stride_k, h, there, H)

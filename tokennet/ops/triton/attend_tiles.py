@@ -17,6 +17,12 @@ the unit, a power of 2, is known to the compiler: from it follows how much one l
 
 
 @triton.jit
+def load_index(INDEX, entry, end):
+    """INDEX[entry]: asked for one step ahead, so that a step waits once, for what it points to."""
+    return tl.load(INDEX + entry, mask=entry < end, other=0).to(tl.int64)
+
+
+@triton.jit
 def load_numbers(X, row, stride, h, there, H: tl.constexpr):
     """X[row, h]: `[S, B]`, 0 where nothing is there."""
     mask = there[:, None] & (h < H)[None, :]
