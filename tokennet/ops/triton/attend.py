@@ -24,9 +24,9 @@ ELEMENTS = 512
 """Numbers of the accumulator in a warp: for sm_90, four heads of 32 and bfloat16 64 registers a
 thread and 45 instructions an edge for dot products; 80 registers of "gatv2", 96 with features."""
 STAGES = 1
-"""Of the pipeline. With one a warp waits for its rows, of which 32 warps have 64 KB on their way, and
-only an index is asked for a step ahead. Two have no more on their way, since a row needs its index
-first, and cost 4 instructions an edge; three have twice as much, and cost 8."""
+"""Of the pipeline. With one, a warp waits for its rows, of which 32 warps have 64 KB on their way,
+and only an index is asked for a step ahead. Two have no more on their way, since a row needs its
+index first, and cost 4 instructions an edge; three have twice as much, and cost 8."""
 
 
 def attend(inputs: Inputs, rows: Compressed) -> Result:
