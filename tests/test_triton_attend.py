@@ -33,6 +33,7 @@ def _cases() -> Iterator[Case]:
         yield case("no edges", edges=0, bias=True)
         yield case("one edge", edges=1, bias=True)
         yield case("one token", tokens=1, edges=5)
+        yield case("no tokens", tokens=0, edges=0, bias=True)
         yield case("strided", strided=True)
         yield case("half", dtype=torch.float16, bias=True)
         yield case("bfloat16", dtype=torch.bfloat16, bias=True)

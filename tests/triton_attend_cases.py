@@ -40,7 +40,7 @@ class Case:
 
     def graph(self) -> SortedEdges:
         """Duplicates, a token that no edge reaches and one that none leaves; a hub of half."""
-        index = torch.randint(0, self.tokens, (2, self.edges))
+        index = torch.randint(0, max(self.tokens, 1), (2, self.edges))
         if self.tokens > 2:
             index[1][index[1] == 1] = 0
             index[0][index[0] == 2] = 0

@@ -133,7 +133,8 @@ def _gradients(
         bias, attr = _by_edges(here, rows, plan)
     vector = None
     if asked.vector and inputs.vector is not None:
-        vector = torch.cat(here.vectors).sum(0).to(inputs.vector.dtype)
+        parts = here.vectors or [inputs.vector.new_zeros(1, *inputs.vector.shape)]  # no tokens
+        vector = torch.cat(parts).sum(0).to(inputs.vector.dtype)
     return Gradients(
         q if asked.q else None, k if asked.k else None, v, vector, bias, edge_query, attr
     )
