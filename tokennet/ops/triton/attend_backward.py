@@ -34,8 +34,9 @@ ROWS = {"dot": 256, "gat": 512, "gatv2": 256}
 and 115 registers a thread for sm_90, four heads of 32 and bfloat16; with 512, 128 and 162."""
 COLUMNS = {"dot": 512, "gat": 512, "gatv2": 256}
 """In the column pass: 80, 64 and 80 registers. For "dot" 37 instructions an edge, 42 with 256."""
-STAGES = 1
-"""Of the pipeline, see `attend`."""
+STAGES = {"dot": 1, "gat": 1, "gatv2": 3}
+"""Of the pipeline of the row pass, see `attend`: 16 warps of 115 registers have too little on their
+way by themselves. It costs 11 instructions an edge of 65; not measured on a GPU."""
 PROGRAMS = 4096
 """Programs at most where each leaves a part of the vector's gradient: several rows a program then.
 
@@ -167,7 +168,7 @@ def _by_rows(here: Pass, rows: Compressed, plan: Plan) -> tuple[Tensor | None, T
             stride.q, stride.k, stride.v,
             factor(inputs), share(inputs),
             SCORE=inputs.score, UNIT=stride.unit, **constants(shape, tile, "H D C F BH BD BC BF"),
-            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=STAGES,
+            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=STAGES[inputs.score],
             num_warps=tile.warps,
         )  # fmt: skip
         if launch.split and plan.pieces is not None:
@@ -203,7 +204,7 @@ def _by_columns(here: Pass, columns: Compressed) -> tuple[Tensor | None, Tensor 
             *to, vector, launch.items, plan.chunk, launch.programs,
             stride.q, stride.k, factor(inputs), share(inputs),
             SCORE=inputs.score, UNIT=stride.unit, **constants(shape, tile, "H D C BH BD BC"),
-            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=STAGES,
+            ROWS=launch.rows, LANES=launch.lanes, SPLIT=launch.split, STAGES=1,
             OVER_KEYS=inputs.v is None, num_warps=tile.warps,
         )  # fmt: skip
         if launch.split:
