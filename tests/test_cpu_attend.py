@@ -39,8 +39,9 @@ def make(score: str, edges: SortedEdges, heads: int, d: int, c: int, plain: bool
 
 def double(inputs: Inputs) -> Inputs:
     """The same in float64, ready for gradients."""
-    change = lambda x: x.double() if isinstance(x, Tensor) and x.is_floating_point() else x  # noqa: E731
-    return Inputs(*map(change, inputs))
+    wide = {n: x.double() for n, x in inputs._asdict().items() if isinstance(x, Tensor)}
+    wide.pop("kept", None)
+    return inputs._replace(**wide)
 
 
 def dense(inputs: Inputs, edges: SortedEdges) -> Result:

@@ -1,6 +1,6 @@
-// Gradients of attention: by chunks of rows, first the rows of a chunk, then its part of each column.
+// Gradients of attention, by chunks of rows: first the rows of a chunk, then its part of columns.
 //
-// Chunks bound the room for what rows leave to columns, and keep it in the cache. They depend on the
+// Chunks bound the room for what rows leave to columns, and keep it near. They depend on the
 // sizes alone and columns add them up in order: the result has the same bits for any thread count.
 #pragma once
 
@@ -29,7 +29,8 @@ inline void add_up(const std::vector<float>& parts, int64_t width, float* to) {
 inline void clear_rest(const Attend& call, const AttendGradients& gradients) {
   const int64_t first = call.ptr[call.rows], rest = gradients.edges - first;
   if (gradients.bias) std::fill_n(gradients.bias + first * call.heads, rest * call.heads, 0.f);
-  if (gradients.attr) std::fill_n(gradients.attr + first * call.features, rest * call.features, 0.f);
+  if (gradients.attr)
+    std::fill_n(gradients.attr + first * call.features, rest * call.features, 0.f);
 }
 
 // Whether every entry of every column was used: it is if places ascend in a column.

@@ -65,7 +65,8 @@ class Forward {
   bool softmax(float* s, int count, int unit, bool fresh) {
     const int size = count * padded_, step = units_ * LANES;
     float* at = s + unit * LANES;
-    Float<LANES> before = fresh ? splat<LANES>(-INFINITY) : load<LANES>(largest_.get() + unit * LANES);
+    float* largest = largest_.get() + unit * LANES;
+    Float<LANES> before = fresh ? splat<LANES>(-INFINITY) : load<LANES>(largest);
     Float<LANES> most = before;
     for (int i = 0; i < size; i += step) most = larger<LANES>(load<LANES>(at + i), most);
     most = over_edges<LANES / 2>(most, padded_, larger<LANES>);
@@ -77,7 +78,7 @@ class Forward {
       store<LANES>(at + i, weight);
       sum += weight;
     }
-    store<LANES>(largest_.get() + unit * LANES, most);
+    store<LANES>(largest, most);
     float* total = total_.get() + unit * LANES;
     if (fresh) {
       store<LANES>(total, sum);
@@ -122,7 +123,8 @@ class Forward {
 
   void empty(int64_t row) const {
     std::fill_n(call_.log_sum + row * heads_, heads_, INFINITY);
-    std::fill_n(call_.out + row * heads_ * call_.value_channels, heads_ * call_.value_channels, 0.f);
+    const int64_t width = heads_ * call_.value_channels;
+    std::fill_n(call_.out + row * width, width, 0.f);
     if (call_.features)
       std::fill_n(call_.edge_out + row * heads_ * call_.features, heads_ * call_.features, 0.f);
   }

@@ -1,7 +1,7 @@
 // The backward pass over the edges into each row: dq, and all that belongs to an edge.
 //
 // p = exp(score - log_sum), d score = p (<grad, message> - delta), delta = <grad, out>. Both are
-// left for the columns, edge by edge: reading them there is 1.4 times as fast as computing them anew.
+// left for the columns, edge by edge: to read them there is 1.4 times as fast as computing anew.
 #pragma once
 
 #include "attend.h"
@@ -168,7 +168,8 @@ class RowGradients {
     }
     if (!gradients_.attr) return;
     const float* query = call_.edge_query + row * feature_width_;
-    const float* grad = gradients_.grad_edge ? gradients_.grad_edge + row * feature_width_ : nullptr;
+    const float* grad = gradients_.grad_edge;
+    if (grad) grad += row * feature_width_;
     for (int e = 0; e < count; ++e) {
       float* to = gradients_.attr + (first + e) * features;
       std::fill_n(to, features, 0.f);

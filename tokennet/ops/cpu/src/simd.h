@@ -152,7 +152,7 @@ constexpr float LN_2 = 0.693147180559945309f;
 // 2^x within 2e-7 of itself for x <= 127; exactly 0 below 2^-125, so also at -inf; NaN stays.
 template <int L>
 TOKENNET_INLINE Float<L> exp2(Float<L> x) {
-  const float round = 12582912.f;  // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
+  const float round = 12582912.f;  // 1.5 * 2^23: the low bits of a sum are the integer
   Float<L> shifted = x + round;
   Float<L> f = x - (shifted - round);
   Float<L> y = 1.5403530e-4f * f + 1.3333558e-3f;

@@ -13,15 +13,15 @@
 
 namespace tokennet {
 
-constexpr int64_t BLOCK = 2048;         // rows and edges in a block: a few tens of microseconds
-constexpr int64_t WORTH_A_THREAD = 1 << 20;  // multiply-adds: starting a thread costs as much as 2^17
+constexpr int64_t BLOCK = 2048;  // rows and edges in a block: about 25 microseconds
+constexpr int64_t WORTH_A_THREAD = 1 << 20;  // multiply-adds: 0.1 ms, several times its start
 
 // work(block) for each block; `cost` is the number of multiply-adds of them all.
 template <class Work>
 void in_blocks(int64_t blocks, int64_t cost, int64_t threads, const Work& work) {
   std::atomic<int64_t> next{0};
   auto run = [&] {
-    for (int64_t block; (block = next.fetch_add(1, std::memory_order_relaxed)) < blocks;) work(block);
+    for (int64_t block; (block = next.fetch_add(1)) < blocks;) work(block);
   };
   int64_t useful = std::min({threads, blocks, cost / WORTH_A_THREAD});
   std::vector<std::thread> others;
