@@ -9,6 +9,8 @@ import torch
 from cpu_variants import threads, variant  # noqa: F401 - fixtures
 from torch import Tensor
 
+from tokennet.ops import buckets
+from tokennet.ops.buckets import attend_buckets
 from tokennet.ops.cpu import ragged
 
 LENGTHS = [[], [0], [1], [7, 0, 1], [63, 64, 65], [5] * 9, [200, 1, 130], [16, 33, 0, 31]]
@@ -83,7 +85,7 @@ def compiled(case: Case, grad: Tensor) -> Outcome:
 
 def bucketed(case: Case, grad: Tensor) -> list[Tensor]:
     leaves = [t.detach().requires_grad_() for t in case[:3]]
-    out = ragged.ragged_buckets(*leaves, *case[3:])
+    out = attend_buckets(*leaves, *case[3:])
     grads = torch.autograd.grad(out, leaves, grad, allow_unused=True, materialize_grads=True)
     return [out.detach(), *grads]
 
@@ -206,7 +208,7 @@ def test_buckets_are_not_padded_to_the_longest(monkeypatch: pytest.MonkeyPatch) 
     case = make(lengths, (2, 4, 4), False)
     bucketed(case, torch.randn(len(case.q), 2, 4))
     assert sum(size for size, _ in seen) == len(lengths)
-    assert sum(size * width for size, width in seen) <= ragged.STEP * sum(lengths)
+    assert sum(size * width for size, width in seen) <= buckets.STEP * sum(lengths)
 
 
 def test_zero_sized_heads() -> None:
@@ -226,7 +228,7 @@ def test_errors() -> None:
         r"ptr\[-1\] is 6, expected 5, the number of rows": {"ptr": pointer([3, 3])},
     }
     for message, change in wrong.items():
-        for run in (ragged.ragged_attend, ragged.ragged_buckets):
+        for run in (ragged.ragged_attend, attend_buckets):
             with pytest.raises(ValueError, match=message):
                 run(*case._replace(**change))
     with pytest.raises(TypeError, match=r"q is torch.float64 on cpu, expected torch.float32"):

@@ -160,9 +160,11 @@ def attend_ragged(
     own, other = (batch.repeat_interleave(p.diff()) for p in (ptr, source_ptr))
     mask = own[:, None] == other  # [T, M]
     if causal:
-        place, source = (torch.arange(int(p[-1]), device=p.device) - p[:-1].repeat_interleave(p.diff())
-                         for p in (ptr, source_ptr))  # fmt: skip
-        mask = mask & (source <= place[:, None])
+        at = [
+            torch.arange(len(rows), device=p.device) - p[b]
+            for rows, p, b in ((q, ptr, own), (k, source_ptr, other))
+        ]
+        mask = mask & (at[1] <= at[0][:, None])
     return attend_dense(q[None], k[None], v[None], mask[None], scale)[0]
 
 

@@ -73,7 +73,7 @@ class Compressed(NamedTuple):
     """
 
     ptr: Int[Tensor, " T_plus_1"]
-    index: Int[Tensor, " E"] | None = None
+    index: Int[Tensor, " E"] | None = None  # type: ignore[assignment] # not a tuple's method
     place: Int[Tensor, " E"] | None = None
 
     @property
