@@ -20,6 +20,7 @@ SUITES = [
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 @pytest.mark.skipif(torch.cuda.is_available(), reason="they run on the GPU, directly")
 @pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") == "1", reason="they run directly")
+@pytest.mark.timeout(1200)  # a minute or two of one core each
 @pytest.mark.parametrize("suite", SUITES)
 def test_in_the_interpreter(suite: str) -> None:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"tests/{suite}"]

@@ -42,7 +42,7 @@ def _cases() -> Iterator[Case]:
             yield case(f"{heads} heads of {keys}", heads=heads, **channels)
     for hub in (False, True):
         chunk = 9 if hub else None
-        for changes in ({}, {"bias": True}, {"dropout": 0.4}, {"left_out": True}):
+        for changes in ({"bias": True}, {"dropout": 0.4, "left_out": True}):
             name = f"dot, features, {hub}, {changes}"
             yield Case(name, features=3, hub=hub, chunk=chunk, edges=50, **changes)
     yield Case("dot, features, 3 heads", heads=3, keys=5, values=7, features=6)
