@@ -14,7 +14,7 @@ from typing import Any
 
 Run = Callable[[], object]
 
-LEAST = 0.02  # seconds of a sample: shorter steps are repeated inside it
+LEAST = 0.2  # seconds of a sample: shorter steps are repeated inside it
 STATUS, CLEAR, LIMITS = (
     Path("/proc") / name for name in ("self/status", "self/clear_refs", "meminfo")
 )

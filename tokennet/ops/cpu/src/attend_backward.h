@@ -44,6 +44,9 @@ inline bool backward(const Attend& call, const AttendGradients& gradients) {
     last = chunk_end(call, first, edges);
     largest = std::max(largest, call.ptr[last] - call.ptr[first]);
   }
+  in_large_pages(gradients.q, call.rows * width);
+  in_large_pages(gradients.k, gradients.columns * width);
+  in_large_pages(gradients.v, gradients.columns * call.heads * call.value_channels);
   Room room(for_columns ? largest * pair : 0);
   std::vector<int64_t> next(gradients.column_ptr, gradients.column_ptr + gradients.columns);
   if (gradients.vector) std::fill_n(gradients.vector, width, 0.f);

@@ -138,6 +138,7 @@ class Forward {
 
 inline void forward(const Attend& call) {
   int64_t cost = call.heads * (call.channels + call.value_channels);
+  in_large_pages(call.out, call.rows * call.heads * call.value_channels);
   over_rows(call.ptr, 0, call.rows, cost, call.threads,
             [&](int64_t first, int64_t last) { Forward(call).rows(first, last); });
 }

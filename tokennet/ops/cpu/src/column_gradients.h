@@ -7,6 +7,8 @@
 
 namespace tokennet {
 
+constexpr int PAIRS_AHEAD = 64;  // 1.05 to 1.1 times faster than 12 and 32
+
 class ColumnGradients {
  public:
   ColumnGradients(const Attend& call, const AttendGradients& gradients, Pairs pairs, int64_t end)
@@ -53,8 +55,8 @@ class ColumnGradients {
     with_lanes(std::min(lanes_of(padded_), LANES), [&](auto lanes) {
       for (; count < EDGES && first + count < end; ++count) {
         if (place[first + count] < pairs_.first || place[first + count] >= end_) break;
-        if (first + count + AHEAD < known) {
-          int64_t later = std::min<int64_t>(place[first + count + AHEAD], end_ - 1);
+        if (first + count + PAIRS_AHEAD < known) {
+          int64_t later = std::min<int64_t>(place[first + count + PAIRS_AHEAD], end_ - 1);
           __builtin_prefetch(pairs_.at(std::max(later, pairs_.first), padded_));
         }
         const float* pair = pairs_.at(place[first + count], padded_);

@@ -18,6 +18,7 @@ TOKENNET_EXPORT void tokennet_gather_sum(const int64_t* ptr, const int32_t* inde
     channels *= heads;
     heads = 1;
   }
+  in_large_pages(out, rows * heads * channels);
   Sum sum{{rows, ptr, index, place}, x, stride, weight, heads, channels, out};
   over_rows(ptr, 0, rows, heads * channels, threads, [&](int64_t from, int64_t to) {
     with_width(channels, [&](auto width) {

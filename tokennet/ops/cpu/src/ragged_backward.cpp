@@ -207,6 +207,9 @@ TOKENNET_EXPORT void tokennet_ragged_attend_backward(
            {q, q_stride}, {k, k_stride}, {v, v_stride}, scale, causal != 0};
   int64_t width = heads * value_channels, cost = 0;
   Backward b{{grad, width}, {out, width}, log_sum, dq, dk, dv};
+  in_large_pages(dq, ptr[samples] * heads * channels);
+  in_large_pages(dk, source_ptr[samples] * heads * channels);
+  in_large_pages(dv, source_ptr[samples] * width);
   for (int64_t s = 0; s < samples; ++s)
     cost += (ptr[s + 1] - ptr[s]) * (source_ptr[s + 1] - source_ptr[s]);
   in_blocks(samples * heads, 3 * cost * heads * (channels + value_channels), threads,

@@ -161,6 +161,7 @@ TOKENNET_EXPORT void tokennet_ragged_attend(const int64_t* ptr, const int64_t* s
   Ragged a{samples, heads, channels, value_channels, ptr, source_ptr,
            {q, q_stride}, {k, k_stride}, {v, v_stride}, scale, causal != 0};
   Output to{out, log_sum};
+  in_large_pages(out, ptr[samples] * heads * value_channels);
   int64_t longest = 0, cost = 0;
   for (int64_t b = 0; b < samples; ++b) {
     int64_t size = ptr[b + 1] - ptr[b];

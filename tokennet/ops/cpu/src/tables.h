@@ -10,13 +10,14 @@
 #include <cstdlib>
 #include <memory>
 
+#include "pages.h"
 #include "simd.h"
 
 namespace tokennet {
 
 constexpr int EDGES = 64;  // in a block: of 32 and 128 none was faster beyond the noise
 
-constexpr int AHEAD = 24;  // edges before its use a row is fetched; 8 was no faster
+constexpr int AHEAD = 12;  // edges before its use a row is fetched; 24, 48 and none were slower
 
 // Row e of a block: data + index[e] * stride; its heads are head_stride apart. Of the rows behind
 // the block, `known` many from its begin on, those AHEAD are fetched; 0: none.
@@ -72,6 +73,7 @@ class Room {
     void* start = memory_.get();
     std::align(64, size * sizeof(float), start, space);
     aligned_ = static_cast<float*>(start);
+    in_large_pages(aligned_, size);
   }
   float* get() const { return aligned_; }
 
