@@ -14,7 +14,8 @@ setup: .venv/.ready
 
 # A torch that $(PYTHON) already has (conda, a container; no venv, whose packages a second venv does
 # not see) is kept. Otherwise uv picks the build for this machine: from pip's find-links where some
-# are set, else CUDA or CPU as the hardware says.
+# are set, else CUDA or CPU as the hardware says. Torch for CUDA brings a Triton of its own; beside
+# another torch it is there for the tests of its kernels, which need no GPU.
 .venv/.ready: pyproject.toml constraints.txt
 	@if $(PYTHON) -c "import sys, torch; sys.exit(sys.prefix != sys.base_prefix)" 2>/dev/null; then \
 	  echo "Setting up .venv beside the torch that $(PYTHON) has"; \
@@ -25,7 +26,9 @@ setup: .venv/.ready
 	  $(PYTHON) -m venv .venv && $(BIN)/python -m pip install -q uv && \
 	  links="$${PIP_FIND_LINKS:-$$($(PYTHON) -m pip config get global.find-links 2>/dev/null)}" && \
 	  if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; else export UV_TORCH_BACKEND=auto; fi && \
-	  $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]'; \
+	  $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev]' && \
+	  { $(BIN)/python -c "import triton" 2>/dev/null || \
+	    $(BIN)/uv pip install -q --python $(BIN)/python -c constraints.txt -e '.[dev,triton]'; }; \
 	fi
 	@touch $@
 
