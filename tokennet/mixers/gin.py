@@ -41,7 +41,9 @@ class _Isomorphism(Mixer, ABC):
         self.dim = positive("dim", dim)
         self.out_dim = positive("out_dim", dim if out_dim is None else out_dim)
         if mlp is None:
-            mlp = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, self.out_dim))
+            mlp = nn.Sequential(
+                nn.Linear(dim, dim), nn.ReLU(inplace=True), nn.Linear(dim, self.out_dim)
+            )
         if not isinstance(mlp, nn.Module) or isinstance(mlp, Mixer):
             hint = "e.g. nn.Sequential(nn.Linear(dim, dim), nn.ReLU())"
             raise type_error("mlp", kind_of(mlp), "a module that maps each token by itself", hint)
@@ -61,7 +63,11 @@ class _Isomorphism(Mixer, ABC):
         self.check(x, structure)
         layout, edges = structure.layout, structure.sorted_edges
         flat = layout.flat(layout.clear(x))
-        y = self.mlp((1 + self.eps) * flat + self._heard(flat, edges))
+        heard = self._heard(flat, edges)
+        if isinstance(self.eps, Tensor):
+            y = self.mlp(heard + (1 + self.eps) * flat)
+        else:
+            y = self.mlp(torch.add(heard, flat, alpha=1 + self.eps))
         if y.shape[-1] != self.out_dim:
             hint = "pass out_dim"
             raise value_error("channels of mlp's output", y.shape[-1], f"{self.out_dim}", hint)

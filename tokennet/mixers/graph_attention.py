@@ -96,9 +96,15 @@ class GraphAttention(_AdditiveAttention):
             nn.init.xavier_uniform_(weight)
 
     def _parts(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What a token adds to a score as the target and as the source `[T, H]`; its value."""
+        """What a token adds to a score as the target and as the source `[T, H]`; its value.
+
+        a.(W x) as (a W) x: a product with 2 H columns, not two passes over all values.
+        """
         v = self.value(x).unflatten(-1, (self.num_heads, self.head_dim))
-        return (v * self.score[1]).sum(-1), (v * self.score[0]).sum(-1), v
+        maps = self.value.weight.unflatten(0, (self.num_heads, self.head_dim))
+        folded = torch.einsum("shd,hdi->shi", self.score, maps)  # [2, H, D of x]
+        source, target = F.linear(x, folded.flatten(0, 1)).chunk(2, -1)
+        return target, source, v
 
     def _mix(self, x: Tensor, edges: SortedEdges, dropout: float) -> Float[Tensor, "T H D"]:
         return attend_gat(*self._parts(x), edges, slope=self.slope, dropout=dropout)

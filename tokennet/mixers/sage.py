@@ -63,7 +63,9 @@ class SAGEConvolution(Mixer):
         self.check(x, structure)
         layout, edges = structure.layout, structure.sorted_edges
         flat = layout.flat(layout.clear(x))
-        y = self.own(flat) + self.heard(self._pooled(flat, edges))
+        y = self.heard(self._pooled(flat, edges))
+        same = y.dtype == flat.dtype  # not so under autocast
+        y = torch.addmm(y, flat, self.own.weight.T) if same else y + self.own(flat)
         return layout.unflat(F.normalize(y, dim=-1) if self.normalize else y)
 
     def _pooled(self, x: Tensor, edges: SortedEdges) -> Float[Tensor, "T D"]:

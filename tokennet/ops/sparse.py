@@ -102,14 +102,25 @@ def _gather_fused(
     other = transpose(edges, *given)
     if reduce in ("sum", "mean"):
         each = None if weights is None else weights.to(flat.dtype)[:, None]
+        if reduce == "mean":  # a share for each edge: no pass over all rows, there and back
+            share = _shares(edges, flat.dtype)
+            each = share if each is None else each * share
         y = gather_sum_op(flat[:, None], each, edges.rows, other).squeeze(1)
-        if reduce == "mean":
-            y = y / edges.ptr.diff().clamp_min(1).to(y.dtype)[:, None]
     elif reduce == "max":
         y = gather_max_op(flat, edges.rows, other)
     else:
         y = -gather_max_op(-flat, edges.rows, other)
     return y.view(edges.num_rows, *x.shape[1:]).to(dtype)
+
+
+def _shares(edges: SortedEdges, dtype: torch.dtype) -> Tensor:
+    """1 / (number of edges into the target) of each edge, `[E, 1]`, found once."""
+
+    def make() -> Tensor:
+        share = edges.ptr.diff().clamp_min(1).to(dtype).reciprocal()
+        return share.index_select(0, edges.target)[:, None]
+
+    return edges.remember(f"shares_{dtype}", make)
 
 
 def kernel_dtype(*tensors: Tensor | None) -> torch.dtype:
