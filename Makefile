@@ -57,6 +57,7 @@ reference: setup
 	$(BIN)/python docs/make_reference.py
 	$(BIN)/python docs/make_positions.py
 	$(BIN)/python docs/make_families.py
+	$(BIN)/python docs/make_kernels.py
 
 check: lint types test
 

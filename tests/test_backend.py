@@ -80,6 +80,20 @@ def test_bad_calls_are_refused_at_the_door() -> None:
     x = torch.randn(9, 2, 4)
     with pytest.raises(ValueError, match="reduce is 'median', expected one of 'sum', 'mean'"):
         ops.gather_reduce(x, EDGES, "median")  # type: ignore[arg-type]
+    bias = torch.randn(EDGES.num_edges - 1, 2)
+    with pytest.raises(ValueError, match=r"bias\.shape is \(26, 2\), expected \[27, 2\]"):
+        ops.attend(x, x, x, Sparse(EDGES), bias=bias)
+    with pytest.raises(ValueError, match=r"k\.shape is \(8, 2, 4\), expected \[9, 2, 4\]"):
+        ops.attend(x, x[1:], x, Sparse(EDGES))
+    with pytest.raises(ValueError, match=r"weights\.shape is \(26, 2\), expected \[27, 2\]"):
+        ops.spmm(bias, x, EDGES)
+    with pytest.raises(ValueError, match=r"x\.shape is \(8, 8\), expected \[9, 8\]"):
+        ops.gather_reduce(x[1:], EDGES, "max")
+    with pytest.raises(ValueError, match=r"q\.shape is \(8, 2, 4\), expected \[9, 2, 4\]"):
+        ops.sddmm(x[1:], x[1:], EDGES)
+    values, ptr = torch.randn(4, 3), torch.tensor([0, 2, 5])
+    with pytest.raises(ValueError, match=r"ptr\[-1\] is 5, expected at most 4"):
+        ops.segment_sum(values, torch.tensor([0, 0, 1, 1]), 2, ptr=ptr)
     attr, matrix = torch.randn(EDGES.num_edges, 3), torch.randn(2, 4, 3)
     with pytest.raises(ValueError, match="edge_map is None, expected a tensor"):
         ops.attend(x, x, x, Sparse(EDGES), attr=attr)

@@ -69,6 +69,17 @@ def test_family_pages_are_up_to_date() -> None:
         assert (ROOT / "docs" / "pictures" / f"{family.name}.png").exists()
 
 
+def test_the_table_of_kernels_is_the_measured_one() -> None:
+    """`make reference` writes it, from what the benchmark committed."""
+    space = runpy.run_path(str(ROOT / "docs" / "make_kernels.py"))
+    text = space["RESULTS"].read_text()
+    assert space["section"](text) in space["PAGE"].read_text()
+    cases = space["tables"](text)[1][1:]
+    assert {"propagate", "GATConv", "GCNConv"} <= {case[0] for case in cases}
+    assert all(forward > 1 and both > 1 for *_, forward, both in space["bars"](cases))
+    assert space["PICTURE"].exists()
+
+
 def test_readme_counts_the_planted_bugs() -> None:
     import mutants_graphs
     import mutants_hidden

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from types import ModuleType, TracebackType
 from typing import Any
 
@@ -137,6 +139,8 @@ def is_fused(operation: str, *tensors: Tensor | None) -> bool:
         note(operation, "torch", "float64 has no fused kernel")
     elif device not in ("cpu", "cuda"):
         note(operation, "torch", f"no kernels for {device}")
+    elif device == "cuda" and not _triton()[0]:
+        note(operation, "torch", _triton()[1])
     else:
         return True
     return False
@@ -180,9 +184,8 @@ def _cpp() -> tuple[bool, str]:
     return library.status()
 
 
+@cache
 def _triton() -> tuple[bool, str]:
-    from importlib.util import find_spec
-
     if find_spec("triton") is None:
         return False, "Triton is not installed: pip install triton"
     return True, "Triton is installed"

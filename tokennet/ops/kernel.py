@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from tokennet.checks import value_error
+
 KERNELS = (
     "attend",
     "attend_backward",
@@ -24,6 +26,12 @@ KERNELS = (
 SCORES = ("dot", "gat", "gatv2")
 FLOATS = ("q", "k", "v", "vector", "bias", "edge_query", "attr")
 """The inputs of attention that can have gradients, in the order of `Gradients`."""
+
+
+def check_shape(name: str, x: Tensor | None, *shape: int) -> None:
+    """Raises where a tensor has another shape: a kernel would read what is not its own."""
+    if x is not None and tuple(x.shape) != shape:
+        raise value_error(f"{name}.shape", tuple(x.shape), f"{list(shape)}")
 
 
 class Inputs(NamedTuple):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tokennet.ops.backend import kernels
-from tokennet.ops.kernel import FLOATS, Inputs, Result
+from tokennet.ops.kernel import FLOATS, Inputs, Result, check_shape
 from tokennet.structure import Compressed
 
 LIBRARY = torch.library.Library("tokennet", "FRAGMENT")
@@ -49,6 +49,22 @@ def _parts(given: tuple[Any, ...]) -> tuple[Inputs, Compressed, Compressed]:
     return inputs, Compressed(ptr, index), Compressed(*columns)
 
 
+def _check(inputs: Inputs, rows: Compressed) -> None:
+    """Raises where the shapes of the inputs don't belong together."""
+    num_rows, (heads, channels) = rows.num_rows, inputs.values.shape[1:]
+    num_edges = 0 if rows.index is None else len(rows.index)
+    features = 0 if inputs.attr is None else inputs.attr.shape[-1]
+    own = () if inputs.score == "gat" else (inputs.q.shape[-1],)
+    check_shape("q", inputs.q, num_rows, heads, *own)
+    check_shape("k", inputs.k, num_rows, heads, *own)
+    check_shape("v", inputs.v, num_rows, heads, channels)
+    check_shape("vector", inputs.vector, heads, *own)
+    check_shape("bias", inputs.bias, num_edges, heads)
+    check_shape("kept", inputs.kept, num_edges, heads)
+    check_shape("attr", inputs.attr, num_edges, features)
+    check_shape("edge_query", inputs.edge_query, num_rows, heads, features)
+
+
 def heads_together(x: Tensor) -> Tensor:
     """Rows may lie any stride apart, as those of a joint projection do; not what a row holds."""
     return x if x[:1].is_contiguous() else x.contiguous()
@@ -56,6 +72,7 @@ def heads_together(x: Tensor) -> Tensor:
 
 def _attend(*given: Any) -> tuple[Tensor, Tensor, Tensor]:
     inputs, rows, _ = _parts(given)
+    _check(inputs, rows)
     out, edge_out, log_sum = kernels("attend", inputs.q.device).attend(inputs, rows)
     return out, edge_out, log_sum
 

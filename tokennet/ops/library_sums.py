@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokennet.checks import value_error
 from tokennet.ops.backend import kernels
+from tokennet.ops.kernel import check_shape
 from tokennet.ops.library import LIBRARY, register
 from tokennet.structure import Compressed
 
@@ -47,6 +49,9 @@ def gather_sum_op(
 
 def _gather_sum(x: Tensor, weight: Tensor | None, *forms: Tensor) -> Tensor:
     form = Compressed(*forms[:3])
+    check_shape("x", x, form.num_rows, *x.shape[1:])
+    if weight is not None and form.index is not None:
+        check_shape("weights", weight, len(form.index), x.shape[1])
     return kernels("gather_sum", x.device).gather_sum(x.contiguous(), weight, form)
 
 
@@ -81,6 +86,8 @@ def sddmm_op(q: Tensor, k: Tensor, form: Compressed, other: Compressed | None) -
 
 def _sddmm(q: Tensor, k: Tensor, ptr: Tensor, index: Tensor, *_: Any) -> Tensor:
     form = Compressed(ptr, index)
+    check_shape("q", q, form.num_rows, *q.shape[1:])
+    check_shape("k", k, *q.shape)
     return kernels("sddmm", q.device).sddmm(q.contiguous(), k.contiguous(), form, len(index))
 
 
@@ -109,6 +116,7 @@ def gather_max_op(x: Tensor, form: Compressed, other: Compressed | None) -> Tens
 
 
 def _gather_max(x: Tensor, ptr: Tensor, index: Tensor, *_: Any) -> tuple[Tensor, Tensor]:
+    check_shape("x", x, ptr.shape[0] - 1, x.shape[1])
     return kernels("gather_max", x.device).gather_max(x.contiguous(), Compressed(ptr, index))
 
 
@@ -156,7 +164,14 @@ def segment_softmax_op(scores: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
     return torch.ops.tokennet.segment_softmax.default(scores, ptr)
 
 
+def _check_segments(values: Tensor, ptr: Tensor) -> None:
+    """Raises where segments reach beyond the values; on a GPU asking would wait for it."""
+    if ptr.device.type == "cpu" and len(ptr) and int(ptr[-1]) > len(values):
+        raise value_error("ptr[-1]", int(ptr[-1]), f"at most {len(values)}, the number of values")
+
+
 def _segment_sum(values: Tensor, ptr: Tensor, segment: Tensor) -> Tensor:
+    _check_segments(values, ptr)
     run = kernels("segment_sum", values.device).gather_sum
     return run(values[:, None].contiguous(), None, Compressed(ptr)).squeeze(1)
 
@@ -175,6 +190,7 @@ def _segment_sum_gradients(ctx: Any, grad: Tensor) -> tuple[Any, ...]:
 
 
 def _segment_max(values: Tensor, ptr: Tensor, segment: Tensor) -> tuple[Tensor, Tensor]:
+    _check_segments(values, ptr)
     return kernels("segment_max", values.device).gather_max(values.contiguous(), Compressed(ptr))
 
 
@@ -194,6 +210,7 @@ register("segment_max", _segment_max, _segment_max_fake, _save_maximum, _segment
 
 
 def _segment_softmax(scores: Tensor, ptr: Tensor) -> Tensor:
+    _check_segments(scores, ptr)
     run = kernels("segment_softmax", scores.device).segment_softmax
     return run(scores.contiguous(), Compressed(ptr))
 
