@@ -72,5 +72,8 @@ def _results(
 
 def _assert_close(what: str, one: Tensor, two: Tensor) -> None:
     assert one.isfinite().all(), f"{what} is not finite"
-    error = float((one - two).abs().max()) if one.numel() else 0.0
-    assert error <= TOLERANCE[one.dtype], f"{what} differs by {error:.1e}"
+    if not one.numel():
+        return
+    error, size = float((one - two).abs().max()), max(1.0, float(two.abs().max()))
+    # rounding grows with the numbers: a gradient through a short vector made a unit one is large
+    assert error <= TOLERANCE[one.dtype] * size, f"{what} of size {size:.1g} differs by {error:.1e}"
