@@ -6,7 +6,7 @@ WORKERS ?= 2
 TYPED := $(addprefix tests/test_,structure.py edges.py transform.py topology.py ops.py attend.py net.py \
   exact_torch.py exact_pyg.py exact_convolution.py tokenizers.py tokenizers_text.py \
   tokenizers_graphs.py scores.py normalisers.py decode.py exact_graphs.py exact_sequences.py \
-  exact_sets.py blocks.py latents.py positions.py concepts.py)
+  exact_sets.py blocks.py latents.py positions.py concepts.py library.py ragged.py)
 
 .PHONY: setup demo test test-slow test-gpu typecheck lint types reference check clean
 

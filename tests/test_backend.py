@@ -13,6 +13,7 @@ from tokennet.ops.kernel import KERNELS
 from tokennet.pairs import Sparse
 
 
+@pytest.mark.usefixtures("no_typecheck")
 def test_explain_says_which_ran_and_why() -> None:
     structure = tn.Structure.packed([9], edges=tn.Edges(torch.randint(9, (2, 30))))
     mixer, x = tn.GraphAttention(8, 2), torch.randn(9, 8)
@@ -76,6 +77,7 @@ def test_every_set_of_kernels_is_whole() -> None:
         assert all(callable(getattr(module, name)) for name in KERNELS), module.__name__
 
 
+@pytest.mark.usefixtures("no_typecheck")
 def test_bad_calls_are_refused_at_the_door() -> None:
     x = torch.randn(9, 2, 4)
     with pytest.raises(ValueError, match="reduce is 'median', expected one of 'sum', 'mean'"):

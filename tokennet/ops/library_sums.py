@@ -47,7 +47,7 @@ def gather_sum_op(
     return torch.ops.tokennet.gather_sum.default(x, weight, *form, *(other or NOTHING))
 
 
-def _gather_sum(x: Tensor, weight: Tensor | None, *forms: Tensor) -> Tensor:
+def _gather_sum(x: Tensor, weight: Tensor | None, *forms: Any) -> Tensor:
     form = Compressed(*forms[:3])
     check_shape("x", x, form.num_rows, *x.shape[1:])
     if weight is not None and form.index is not None:
