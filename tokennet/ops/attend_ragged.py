@@ -68,14 +68,20 @@ def attend_ragged(
     return attend_buckets(q, k, v, ptr, source_ptr, causal, scale).to(dtype)
 
 
+@torch.compiler.assume_constant_result
 def _longest() -> int:
     return LONGEST.get(torch.backends.cpu.get_cpu_capability(), 64)
 
 
 def _has_kernel() -> bool:
+    return current() != "bag" and _is_compiled()
+
+
+@torch.compiler.assume_constant_result  # a cached function is not traced
+def _is_compiled() -> bool:
     from tokennet.ops.cpu import library
 
-    return current() != "bag" and library.status().ready
+    return library.status().ready
 
 
 def _run(q: Tensor, k: Tensor, v: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:

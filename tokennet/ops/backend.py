@@ -184,8 +184,13 @@ def _cpp() -> tuple[bool, str]:
     return library.status()
 
 
-@cache
+@torch.compiler.assume_constant_result
 def _triton() -> tuple[bool, str]:
+    return _found_triton()
+
+
+@cache
+def _found_triton() -> tuple[bool, str]:
     if find_spec("triton") is None:
         return False, "Triton is not installed: pip install triton"
     return True, "Triton is installed"
