@@ -44,7 +44,7 @@ def bars(cases: list[list[str]]) -> list[tuple[str, str, float, float]]:
     for operator, graph, sizes, ran, against, *rest in cases:
         if against != "eager" or graph == "cora":
             continue
-        size = "" if operator == "ragged" else f", {graph} {sizes.split(',')[0]}"
+        size = "" if operator == "ragged" else f", {graph}, {sizes.replace(', ', ' / ')}"
         found.append((f"{operator}{size}", ran.split(",")[0], ratio(rest[1]), ratio(rest[3])))
     return found
 
