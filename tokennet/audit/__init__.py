@@ -1,0 +1,1 @@
+"""Any module against the properties that it has, or should have."""
