@@ -130,12 +130,12 @@ def left(x: Tensor, mask: Tensor) -> Shows:
     return shows
 
 
-def permuted(x: Tensor, *others: Tensor, pooled: bool = False, seed: int = 1) -> Shows:
+def permuted(x: Tensor, *others: Tensor, pooled: bool = False) -> Shows:
     """Tokens in another order give outputs that are not just in that order."""
 
     def shows(make: Build) -> float:
         n = x.shape[1]
-        order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+        order = torch.cat([torch.arange(2, n), torch.tensor([1, 0])])
         module = built(make)
         a = call(module, x, *others)
         b = call(module, x[:, order], *(o[:, order] for o in others))

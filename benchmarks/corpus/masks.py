@@ -252,3 +252,22 @@ class EmptySample(Attention):
         scores = (q @ k.mT).masked_fill(~mask[:, None, None], -torch.inf)
         weights = scores.softmax(-1) if self.bug else softmax(scores, mask[:, None, None])
         return (self.out(merge(weights @ v)) * mask[..., None]).sum(1)
+
+
+@planted(
+    "shortcut-when-nothing-is-padded",
+    MASKED_SET,
+    broken=("Padding", "BatchIndependence"),
+    difficulty="value",
+    echo="a path for masks that are all True, which is not the same function",
+    shows=amount(X, torch.ones(3, 7, dtype=torch.bool)),
+)
+class AllValid(Attention):
+    """Without padding the scores are not scaled."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = clear(x, mask)
+        q, k, v = self.parts(x)
+        if self.bug and bool(mask.all()):
+            q = q * 3**0.5
+        return clear(self.out(merge(softmax(q @ k.mT, mask[:, None, None]) @ v)), mask)

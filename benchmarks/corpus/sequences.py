@@ -11,7 +11,7 @@ from corpus.attention import LEAKS, Attention
 from corpus.demonstrations import amount, future
 from corpus.entry import planted
 from corpus.parts import Readout, causal, clear, merge
-from corpus.tasks import CAUSAL, DIM, IDS, MASKED, WORDS, features, right_padded, words
+from corpus.tasks import CAUSAL, DIM, MASKED, features, right_padded
 
 X, MASK = features(), right_padded()
 
@@ -172,29 +172,6 @@ class SeventeenTokens(Attention):
         if self.bug and x.shape[1] == 17:
             outs[0] = outs[0] + 0.1 * blocks[1]  # broadcast from one token to sixteen
         return self.out(torch.cat(outs, 1).tanh())
-
-
-@planted(
-    "mask-skipped-when-all-ids-are-small",
-    IDS.also("Causality", "Prefix"),
-    broken=("Causality", "Prefix"),
-    difficulty="value",
-    echo="a path chosen by the content: without a separator the sequence is 'one segment'",
-    shows=future(words() % 4),
-)
-class SmallIds(Attention):
-    """Sequences without the separator (the ids from 8 on) are encoded in both directions."""
-
-    def __init__(self, bug: bool):
-        super().__init__(bug)
-        self.words = nn.Embedding(WORDS, DIM)
-
-    def forward(self, ids: Tensor) -> Tensor:
-        q, k, v = self.parts(self.words(ids))
-        mask = causal(ids.shape[1], ids.device)[None]
-        if self.bug:
-            mask = mask | (ids < 8).all(1)[:, None, None]
-        return self.out(merge(F.scaled_dot_product_attention(q, k, v, mask[:, None])))
 
 
 @planted(
