@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from tokennet.audit.group_elements import Group
 from tokennet.audit.group_find import Judge, exhaustive, searched
-from tokennet.audit.group_module import Setting, Subject, Trial, ready, says_pooled
+from tokennet.audit.group_module import Setting, Subject, Trial, ready, says_pooled, working_dtype
 from tokennet.audit.group_names import name_of
 from tokennet.audit.group_result import SymmetryGroup
 from tokennet.audit.group_search import automorphisms
@@ -106,7 +106,8 @@ def _trials(
     module: nn.Module, setting: Setting, pooled: bool | None, randomise: bool, seed: int
 ) -> list[Trial]:
     """Sets of weights, and an input for each."""
-    dtype = _dtype(module, setting, randomise)
+    ones = torch.ones(1, *setting.shape, dtype=torch.float64)
+    dtype = working_dtype(module, lambda copy, to: setting.call(copy, ones.to(to)))
     found = []
     for k, scale in enumerate(SCALES):
         rng = torch.Generator().manual_seed(7919 * (len(SCALES) * seed + k) + 1)
@@ -132,18 +133,6 @@ def _trials(
         response = relative_error(y, answer, by_channel=True)
         found.append(Trial(subject, x, y, floor, response))
     return found
-
-
-def _dtype(module: nn.Module, setting: Setting, randomise: bool) -> torch.dtype:
-    """float64; the module's own where it can't be called in that."""
-    own = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float64)
-    try:
-        with torch.no_grad():
-            x = torch.ones(1, *setting.shape, dtype=torch.float64)
-            setting.call(ready(module, 0, torch.float64, randomise), x)
-    except RuntimeError:
-        return own
-    return torch.float64
 
 
 def _matches_edges(group: Group, setting: Setting) -> bool | None:

@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedParameter
 from tokennet.checks import type_error, value_error
 from tokennet.mixers import Mixer
 from tokennet.net import TokenNet
-from tokennet.structure import Edges, Tokens
+from tokennet.structure import Tokens
 from tokennet.structure.transform import concatenate
 from tokennet.verify.check import REFUTED, relative_error
 from tokennet.verify.noise import noise
@@ -33,6 +33,19 @@ def ready(module: nn.Module, seed: int, dtype: torch.dtype, randomise: bool) -> 
     if randomise:
         return prepared(module, seed, dtype).eval()
     return copy.deepcopy(module).to("cpu").to(dtype).eval()
+
+
+def working_dtype(
+    module: nn.Module, call: Callable[[nn.Module, torch.dtype], object]
+) -> torch.dtype:
+    """float64; the module's own where it can't be called in that."""
+    own = next((p.dtype for p in module.parameters() if p.is_floating_point()), torch.float64)
+    try:
+        with torch.no_grad():
+            call(ready(module, 0, torch.float64, True), torch.float64)
+    except RuntimeError:
+        return own
+    return torch.float64
 
 
 def first_tensor(output: Any) -> Tensor:
@@ -196,11 +209,6 @@ class Trial:
         scale = scale.maximum(1e-6 * scale.max()).clamp_min(1e-300)
         gap = ((found - expected).abs() / scale).flatten(1)
         return gap.amax(1).nan_to_num(nan=torch.inf)
-
-
-def edges_of(edges: Tensor | Edges) -> Edges:
-    """Edges, checked."""
-    return edges if isinstance(edges, Edges) else Edges(edges)
 
 
 def takes_structure(module: nn.Module) -> bool:

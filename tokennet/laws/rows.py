@@ -20,3 +20,8 @@ def rows_of_samples(tokens: Tokens) -> list[Tensor]:
 def real_rows(tokens: Tokens) -> Tensor:
     """Flat rows of all real tokens."""
     return tokens.structure.layout.valid.flatten().nonzero().squeeze(1)
+
+
+def in_front(valid: Tensor) -> bool:
+    """Whether all padding of `valid [B, N]` stands behind the tokens."""
+    return bool((valid[:, 1:] <= valid[:, :-1]).all())

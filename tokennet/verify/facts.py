@@ -27,13 +27,16 @@ def _edges_matter(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
     return _moved(module, tokens, without_edges(tokens), pooled)
 
 
-def _memory_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+def changed_memory(tokens: Tokens) -> Tokens:
+    """The same tokens with other memory tokens."""
     memory = tokens.structure.memory
     assert memory is not None
     other = Tokens(memory.x.flip(-1) + 1, memory.structure)
-    return _moved(
-        module, tokens, Tokens(tokens.x, tokens.structure.with_facts(memory=other)), pooled
-    )
+    return Tokens(tokens.x, tokens.structure.with_facts(memory=other))
+
+
+def _memory_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    return _moved(module, tokens, changed_memory(tokens), pooled)
 
 
 def _grid_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
@@ -55,15 +58,20 @@ def _position_matters(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
     return relative_error(a if pooled else a[order], b, by_channel=False) > MATTERS
 
 
-def _mixes(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
-    """Whether other outputs move when one token does; a readout, when all but the first do."""
+def mixed_tokens(tokens: Tokens, pooled: bool) -> tuple[Tokens, Tensor]:
+    """One token changed (for a pooled output all but the first), and which rows were not."""
     layout = tokens.structure.layout
     flat = layout.flat(tokens.x).clone()
     places = torch.arange(len(flat))
     moved = places > 0 if pooled else places == len(flat) // 2
     flat[moved] += torch.cos(torch.arange(flat.shape[1], dtype=flat.dtype)) + 1
-    new = Tokens(layout.unflat(flat), tokens.structure)
-    return _moved(module, tokens, new, pooled, None if pooled else ~moved)
+    return Tokens(layout.unflat(flat), tokens.structure), ~moved
+
+
+def _mixes(module: nn.Module, tokens: Tokens, pooled: bool) -> bool:
+    """Whether other outputs move when one token does; a readout, when all but the first do."""
+    new, kept = mixed_tokens(tokens, pooled)
+    return _moved(module, tokens, new, pooled, None if pooled else kept)
 
 
 _QUESTIONS: dict[str, Callable[[nn.Module, Tokens, bool], bool]] = {

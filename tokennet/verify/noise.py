@@ -55,7 +55,7 @@ def disturbed(t: Tensor, k: float) -> Tensor:
 
 
 @contextmanager
-def _disturbed_weights(module: nn.Module, k: float) -> Iterator[None]:
+def disturbed_weights(module: nn.Module, k: float) -> Iterator[None]:
     """The module with weights rounded differently, put back afterwards."""
     kept = [(p, p.data) for p in module.parameters()]
     try:
@@ -79,7 +79,7 @@ def noise(
     """
     largest = [0.0] * len(plain)
     for k in (12.9898e3, 78.233e3, 37.719e3):
-        with _disturbed_weights(module, k), Rounding(k):
+        with disturbed_weights(module, k), Rounding(k):
             moved = measure()
         largest = [max(pair) for pair in zip(largest, differences(plain, moved), strict=True)]
     if len(largest) > 2:

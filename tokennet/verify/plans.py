@@ -25,31 +25,36 @@ class Domain:
     """What a module may be given; nothing outside it is tried.
 
     Args:
-        dim, memory_dim, edge_dim: channels of tokens, of memory tokens, of edges.
+        dim, memory_dim, edge_dim: channels of tokens, of memory tokens, of edges; `audit` takes
+            them from its example.
         num_tokens: fewest and most tokens of a sample.
+        multiple_of: of which the number of tokens is a multiple (`audit` only).
         batch: fewest and most samples.
         facts: what the structure holds, of "edges", "grid", "memory".
         grids: numbers of axes that a grid may have.
-        dtypes: of features; errors are judged against each one's rounding.
+        dtypes: of features; errors are judged against each one's rounding. Empty: float64 and
+            float32, for `audit` bfloat16 too.
         train: whether train mode is tried too.
         empty_samples: whether a sample may have no token.
         max_abs: the largest magnitude of features.
     """
 
-    dim: int
+    dim: int = 1
     memory_dim: int | None = None
     edge_dim: int | None = None
     num_tokens: tuple[int, int] = (1, 66)
+    multiple_of: int = 1
     batch: tuple[int, int] = (1, 18)
     facts: frozenset[str] = frozenset({"edges"})
     grids: tuple[int, ...] = (1, 2)
-    dtypes: tuple[torch.dtype, ...] = (torch.float64, torch.float32)
+    dtypes: tuple[torch.dtype, ...] = ()
     train: bool = True
     empty_samples: bool = True
     max_abs: float = 1e3
 
     def __post_init__(self) -> None:
         positive("dim", self.dim)
+        positive("multiple_of", self.multiple_of)
         for name, (low, high) in (("num_tokens", self.num_tokens), ("batch", self.batch)):
             if not 0 <= low <= high:
                 raise value_error(f"domain.{name}", (low, high), "(fewest, most), both at least 0")
@@ -112,9 +117,18 @@ def _features(kind: str, count: int, domain: Domain, rng: torch.Generator) -> Te
         return normal[:1].expand(count, -1).clone() if count else normal
     if kind == "mixed":
         return normal * 10.0 ** torch.linspace(-2, 2, domain.dim, dtype=torch.float64)
+    if kind in ("zeros", "tiny", "positive"):
+        return _plain_numbers(kind, normal, rng)
     if kind == "spike" and count:
         normal[int(torch.randint(0, count, (), generator=rng))] *= min(domain.max_abs / 4, 50)
     return normal
+
+
+def _plain_numbers(kind: str, normal: Tensor, rng: torch.Generator) -> Tensor:
+    """Some tokens that are exactly zero, or numbers near zero, or none below it."""
+    if kind == "zeros":
+        return normal * (torch.rand(len(normal), 1, generator=rng) < 0.6)
+    return normal * 1e-8 if kind == "tiny" else normal.abs()
 
 
 def _edges(plan: Plan, domain: Domain, rng: torch.Generator) -> Edges:

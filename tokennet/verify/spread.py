@@ -22,9 +22,9 @@ def spread_plans(
     low, high = domain.num_tokens
     few, many = domain.batch
     sizes = [n for n in (1, *SIZES, high - 1, high, high) if max(low, 1) <= n <= high]
-    sides = _turns([1, 2, 3, 4, 5, 6], rng)
+    sides = turns([1, 2, 3, 4, 5, 6], rng)
     turn = {
-        name: _turns(options, rng)
+        name: turns(options, rng)
         for name, options in {
             "layout": list(layouts),
             "values": ["normal", *VALUES],
@@ -82,7 +82,7 @@ def spread_plans(
         )
 
 
-def _turns(options: Sequence[Any], rng: random.Random) -> Iterator[Any]:
+def turns(options: Sequence[Any], rng: random.Random) -> Iterator[Any]:
     """All options in a random order, again and again."""
     while True:
         yield from rng.sample(list(options), len(options))

@@ -22,6 +22,7 @@ from tokennet.verify.prepare import prepared
 from tokennet.verify.report import Report, Role, Verdict, Witness
 from tokennet.verify.spread import shrunk, spread_plans
 
+DTYPES = (torch.float64, torch.float32)
 _ALONE, _COUPLING = BatchIndependence(), "other samples"
 
 
@@ -62,6 +63,7 @@ def verify(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         limits = _domain(module, dim) if domain is None else domain
+        limits = replace(limits, dtypes=limits.dtypes or DTYPES)
         search = _Search(module, limits, examples, seed)
         verdicts = [check_form(search.copy, limits), *_laws(search)]
         try:

@@ -1,0 +1,204 @@
+"""Two calls that a law says agree: how far they differ, and how far rounding can move them.
+
+Axes: R compared rows, C channels of the output.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokennet.laws import Case
+from tokennet.structure import Tokens
+from tokennet.verify.check import (
+    REFUTED,
+    UNDECIDED,
+    Relation,
+    differences,
+    flat_output,
+    measure,
+    part_name,
+    relative_error,
+)
+from tokennet.verify.noise import Rounding, disturbed, disturbed_weights
+
+Measured = list[Tensor]
+ROUNDINGS = (12.9898e3, 78.233e3, 37.719e3)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How far two calls differ, relative to the channel, beside the rounding noise of both.
+
+    `what` differs: "output", or which gradient.
+    """
+
+    error: float
+    floor: float
+    what: str = "output"
+
+    @property
+    def refuted(self) -> bool:
+        return self.error > REFUTED * self.floor
+
+    @property
+    def undecided(self) -> bool:
+        return not self.refuted and self.error > UNDECIDED * self.floor
+
+
+def least_floor(dtype: torch.dtype) -> float:
+    """What a sum of a few hundred terms may lose."""
+    return 16 * torch.finfo(dtype).eps
+
+
+def output(module: nn.Module, tokens: Tokens, pooled: bool, *, no_grad: bool) -> Tensor:
+    """Rows of the output, computed with autograd on or off as a user would."""
+    if no_grad:
+        with torch.no_grad():
+            return flat_output(module, tokens, pooled)
+    leaf = tokens.x.detach().requires_grad_(tokens.x.is_floating_point())
+    return flat_output(module, Tokens(leaf, tokens.structure), pooled).detach()
+
+
+def gap(a: Tensor, b: Tensor) -> float:
+    """The relative error of b, of what is finite in a; inf where b is not."""
+    if a.shape != b.shape:
+        raise ShapesDifferError(f"outputs {tuple(a.shape)} and {tuple(b.shape)}")
+    finite = a.isfinite()
+    if not bool(b[finite].isfinite().all()):
+        return float("inf")
+    zero = torch.zeros((), dtype=a.dtype)
+    a, b = torch.where(finite, a, zero), torch.where(finite, b, zero)
+    return relative_error(a.double(), b.double(), by_channel=True)
+
+
+class ShapesDifferError(Exception):
+    """Two outputs that should agree row by row have rows of different sizes."""
+
+
+def rows_of(case: Case, pooled: bool) -> tuple[Tensor, Tensor] | None:
+    """The rows to compare before and after; None where the law has nothing to say of them."""
+    rows, image = (case.samples, case.sample_image) if pooled else (case.rows, case.image)
+    return None if rows is None or image is None or not len(rows) else (rows, image)
+
+
+def compare_outputs(
+    module: nn.Module, tokens: Tokens, case: Case, before: Tensor, *, pooled: bool, no_grad: bool
+) -> Finding | None:
+    """The outputs of a case; `before` is the output for the unchanged tokens."""
+    found = rows_of(case, pooled)
+    if found is None:
+        return None
+    rows, image = found
+    one, two = before[rows], output(module, case.tokens, pooled, no_grad=no_grad)[image]
+    error = gap(one, two)
+    floor = least_floor(tokens.x.dtype)
+    if error > UNDECIDED * floor:
+        sides = ((tokens, rows, one), (case.tokens, image, two))
+        for side, place, plain in sides:
+            again = lambda t, at=place: output(module, t, pooled, no_grad=no_grad)[at]  # noqa: E731
+            floor = max(floor, noise_of(module, side, plain, again))
+    return Finding(error, floor)
+
+
+def noise_of(
+    module: nn.Module, tokens: Tokens, plain: Tensor, again: Callable[[Tokens], Tensor]
+) -> float:
+    """How far the output moves when everything, the input too, is rounded a little differently."""
+    largest = 0.0
+    for k in ROUNDINGS:
+        try:
+            with disturbed_weights(module, k), Rounding(k):
+                moved = again(_disturbed_tokens(tokens, k))
+        except Exception:  # an operation that no mode can follow: the input alone is disturbed
+            moved = again(_disturbed_tokens(tokens, k))
+        found = gap(plain, moved)
+        largest = max(largest, found if found != float("inf") else 0.0)
+    return largest
+
+
+def _disturbed_tokens(tokens: Tokens, k: float) -> Tokens:
+    structure = tokens.structure
+    memory = structure.memory
+    if memory is not None:
+        structure = structure.with_facts(memory=Tokens(disturbed(memory.x, k), memory.structure))
+    return Tokens(disturbed(tokens.x, k), structure)
+
+
+def compare_gradients(
+    module: nn.Module, tokens: Tokens, case: Case, *, pooled: bool
+) -> tuple[Finding, Measured] | None:
+    """The gradients of a case, and what was measured of the changed tokens.
+
+    None where gradients are not finite before the change.
+    """
+    found = rows_of(case, pooled)
+    if found is None or not case.gradients:
+        return None
+    sources = case.rows if case.sources is None else case.sources
+    source_image = case.image if case.source_image is None else case.source_image
+    before = Relation(tokens, found[0], sources, case.padding)
+    after = Relation(case.tokens, found[1], source_image, case.padding)
+    plain = output(module, tokens, pooled, no_grad=True)
+    cotangent = _cotangent(plain, len(found[0]))
+    one = measure(module, before, cotangent, pooled)
+    two = measure(module, after, cotangent, pooled)
+    if len(one) < 2 or len(two) < 2 or not all(bool(t.isfinite().all()) for t in one):
+        return None
+    one, two = _double(one), _double(two)
+    errors = differences(one, two)[1:]
+    floors = [least_floor(tokens.x.dtype)] * len(errors)
+    if any(e > UNDECIDED * f for e, f in zip(errors, floors, strict=True)):
+        for side, side_plain in ((before, one), (after, two)):
+            seen = _gradient_noise(module, side, side_plain, cotangent, pooled)
+            floors = [max(pair) for pair in zip(floors, seen, strict=True)]
+    worst = max(range(len(errors)), key=lambda i: errors[i] / floors[i])
+    return Finding(errors[worst], floors[worst], part_name(worst + 1)), two
+
+
+def _gradient_noise(
+    module: nn.Module, side: Relation, plain: Measured, cotangent: Tensor, pooled: bool
+) -> list[float]:
+    largest = [0.0] * (len(plain) - 1)
+    for k in ROUNDINGS:
+        moved_side = replace(side, tokens=_disturbed_tokens(side.tokens, k))
+        try:
+            with disturbed_weights(module, k), Rounding(k):
+                moved = measure(module, moved_side, cotangent, pooled)
+        except Exception:
+            moved = measure(module, moved_side, cotangent, pooled)
+        found = differences(plain, _double(moved))[1:]
+        finite = [e if e != float("inf") else 0.0 for e in found]
+        largest = [max(pair) for pair in zip(largest, finite, strict=True)]
+    largest[1] = 0.0  # what is out of reach is out of reach, however one rounds
+    return largest
+
+
+def _double(parts: Measured) -> Measured:
+    return [t.double() for t in parts]
+
+
+def _cotangent(like: Tensor, count: int) -> Tensor:
+    rng = torch.Generator().manual_seed(15_485_863)
+    return torch.randn(count, like.shape[-1], generator=rng, dtype=torch.float64).to(like)
+
+
+def out_of_reach(case: Case, tokens: Tokens, pooled: bool) -> Tensor:
+    """Flat rows of the changed tokens which the compared outputs must not hear."""
+    layout = case.tokens.structure.layout
+    image = case.image if case.source_image is None else case.source_image
+    rest = torch.ones(layout.rows, dtype=torch.bool) if case.padding else layout.valid.flatten()
+    rest = rest.clone()
+    rest[image] = False
+    return rest
+
+
+def pushed(case: Case, rest: Tensor, gradient: Tensor, size: float) -> Any:
+    """The case with the rows out of reach moved along their gradient."""
+    layout = case.tokens.structure.layout
+    flat = layout.flat(case.tokens.x).clone()
+    step = gradient.to(flat) / gradient.abs().max().clamp_min(1e-300).to(flat)
+    flat[rest] += size * step
+    return replace(case, tokens=Tokens(layout.unflat(flat), case.tokens.structure))

@@ -1,0 +1,246 @@
+"""The search: inputs of all kinds, every law on each, until the budget is spent."""
+
+import random
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from tokennet.audit import conduct
+from tokennet.audit.compare import Finding
+from tokennet.audit.plans import layouts_of, stream
+from tokennet.audit.purity import purity
+from tokennet.audit.session import Session
+from tokennet.audit.trial import (
+    Input,
+    Part,
+    Trial,
+    case_of,
+    confirmed,
+    try_gradients,
+    try_outputs,
+)
+from tokennet.laws import Case, GradientOf, Law
+from tokennet.verify.plans import Plan
+from tokennet.verify.spread import shrunk
+
+# Which check a law of calls is, and on which of the inputs it runs: copies cost time.
+_CONDUCT: dict[str, tuple[conduct.Check, int]] = {
+    "Repeatability": (conduct.repeatability, 2),
+    "NoState": (conduct.no_state, 3),
+    "Purity": (purity, 4),
+    "MemoryLayout": (conduct.memory_layout, 3),
+    "TrainEval": (conduct.train_eval, 3),
+    "Finite": (conduct.finite, 1),
+    "GradientOf(Finite)": (conduct.finite_gradient, 2),
+    "Cache": (conduct.cache, 2),
+    "Interleaving": (conduct.interleaving, 2),
+}
+SHRINK_SECONDS = 2.0
+
+
+@dataclass(eq=False)
+class Tally:
+    """What has been seen of one law so far."""
+
+    law: Law
+    promised: bool
+    cases: int = 0
+    bites: int = 0
+    worst: Finding | None = None
+    broken: Trial | None = None
+    doubts: list[str] = field(default_factory=list)
+
+    def add(self, trial: Trial) -> None:
+        self.cases += 1
+        self.bites += trial.bites
+        finding = trial.finding
+        if (
+            self.worst is None
+            or finding.error / finding.floor > self.worst.error / self.worst.floor
+        ):
+            self.worst = finding
+        if finding.undecided:
+            self.doubt("differences of 10 to 64 times the rounding noise")
+
+    def doubt(self, words: str) -> None:
+        if words not in self.doubts:
+            self.doubts.append(words)
+
+
+@dataclass(eq=False)
+class Search:
+    """All laws over a stream of inputs."""
+
+    session: Session
+    tallies: dict[str, Tally]
+    seed: int = 0
+    left_out: dict[str, Tally] = field(default_factory=dict)
+    inputs: int = 0
+
+    def run(self, rounds: int, others: int, deadline: float) -> None:
+        """Tries `rounds` inputs on what is promised, and the first `others` on all else."""
+        plans = stream(self.session, random.Random(f"audit {self.seed}"))
+        attempts = 0
+        while self.inputs < rounds and attempts < 4 * rounds and time.perf_counter() < deadline:
+            plan = next(plans)
+            attempts += 1
+            if plan.train and True in self.session.random_modes:
+                plan = replace(plan, train=False)
+            active = [
+                t for t in self.tallies.values()
+                if t.broken is None and (t.promised or self.inputs < others)
+            ]  # fmt: skip
+            if not active:
+                return
+            try:
+                given = Input.of(self.session, plan)
+                given.output(active[0].law)
+            except Exception as error:
+                self.session.refuse(error)
+                continue
+            self._all_laws(active, given, attempts, deadline)
+            self.inputs += 1
+
+    def _all_laws(self, active: list[Tally], given: Input, attempt: int, deadline: float) -> None:
+        for tally in active:
+            if time.perf_counter() > deadline:
+                return
+            name = tally.law.name
+            try:
+                if name in _CONDUCT:
+                    if attempt % _CONDUCT[name][1] == 0 or self.inputs == 0:
+                        self._conduct(tally, given)
+                elif isinstance(tally.law, GradientOf):
+                    self._gradients(tally, tally.law.law, given)
+                else:
+                    self._outputs(tally, given)
+            except Exception as error:
+                self.session.refuse(error)
+
+    def _outputs(self, tally: Tally, given: Input) -> None:
+        case = case_of(tally.law, given)
+        if case is None:
+            return
+        trial = try_outputs(tally.law, given, case)
+        if trial is not None:
+            tally.add(trial)
+            if trial.finding.refuted:
+                self._judge(tally, trial, tally.law, "output")
+
+    def _gradients(self, tally: Tally, law: Law, given: Input) -> None:
+        plan = given.plan
+        if (plan.no_grad and self.inputs % 4) or plan.dtype != self.session.dtypes[0]:
+            return
+        case = case_of(law, given)
+        found = None if case is None else try_gradients(law, given, case)
+        if found is None:
+            return
+        trial, moved = found
+        tally.add(trial)
+        if moved is not None:
+            self._directed(law, given, moved)
+        if trial.finding.refuted:
+            self._judge(tally, trial, law, "gradient")
+
+    def _directed(self, law: Law, given: Input, moved: Case) -> None:
+        """Where a gradient reaches too far, the tokens there are moved along it."""
+        tally = self.tallies.get(law.name)
+        if tally is None or tally.broken is not None:
+            return
+        trial = try_outputs(law, given, moved)
+        if trial is not None and trial.finding.refuted:
+            tally.add(trial)
+            tally.broken = trial
+
+    def _conduct(self, tally: Tally, given: Input) -> None:
+        check = _CONDUCT[tally.law.name][0]
+        for seen in check(self.session, given.plan, given.tokens):
+            floor = max(seen.finding.floor, 1e-300)
+            finding = replace(seen.finding, floor=floor)
+            trial = Trial(given.plan, finding, seen.change, given.answers(tally.law))
+            tally.add(trial)
+            if finding.refuted:
+                tally.broken = self._small_conduct(trial, check)
+                return
+
+    def _judge(self, tally: Tally, trial: Trial, law: Law, part: Part) -> None:
+        """Accepts a broken law if it is that, and makes its input small."""
+        verdict = confirmed(law, trial, self.session, part)
+        if verdict == "state" and not self._blames_state(trial):
+            verdict = "broken"
+        if verdict == "broken":
+            tally.broken = self._small(trial, law, part)
+        elif verdict == "float64 only":
+            tally.doubt("differs in float64, but not in the module's own dtype")
+        elif verdict == "unstable":
+            tally.doubt("the same call does not give the same twice")
+        else:
+            tally.doubt("seen between two calls of one copy only: the module keeps state")
+
+    def _blames_state(self, trial: Trial) -> bool:
+        """Whether a law of state is asked about; then this is a case of it."""
+        for name in ("NoState", "Repeatability"):
+            tally = self.tallies.get(name)
+            if tally is not None:
+                tally.add(trial)
+                tally.broken = tally.broken or trial
+                return True
+        return False
+
+    def _small(self, trial: Trial, law: Law, part: Part) -> Trial:
+        """The smallest input found on which the law breaks in the same part."""
+        found = trial
+        end = time.perf_counter() + SHRINK_SECONDS
+
+        def breaks(plan: Plan) -> bool:
+            nonlocal found
+            if time.perf_counter() > end:
+                return False
+            try:
+                given = Input.of(self.session, plan)
+                case = case_of(law, given)
+                if case is None:
+                    return False
+                if part == "output":
+                    seen = try_outputs(law, given, case)
+                else:
+                    both = try_gradients(law, given, case)
+                    seen = None if both is None else both[0]
+                if seen is None or not seen.finding.refuted:
+                    return False
+                if confirmed(law, seen, self.session, part) != "broken":
+                    return False
+            except Exception:
+                return False
+            found = seen
+            return True
+
+        shrunk(trial.plan, breaks, self._layouts())
+        return found
+
+    def _small_conduct(self, trial: Trial, check: conduct.Check) -> Trial:
+        found = trial
+        end = time.perf_counter() + SHRINK_SECONDS
+
+        def breaks(plan: Plan) -> bool:
+            nonlocal found
+            if time.perf_counter() > end:
+                return False
+            try:
+                tokens = self.session.tokens(plan)
+                for seen in _refuted(check(self.session, plan, tokens)):
+                    found = Trial(plan, seen.finding, seen.change, True)
+                    return True
+            except Exception:
+                return False
+            return False
+
+        shrunk(trial.plan, breaks, self._layouts())
+        return found
+
+    def _layouts(self) -> Sequence[str]:
+        return layouts_of(self.session)
+
+
+def _refuted(seen: Iterator[conduct.Seen]) -> Iterator[conduct.Seen]:
+    return (s for s in seen if replace(s.finding, floor=max(s.finding.floor, 1e-300)).refuted)
