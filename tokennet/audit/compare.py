@@ -26,6 +26,7 @@ from tokennet.verify.noise import Rounding, disturbed, disturbed_weights
 
 Measured = list[Tensor]
 ROUNDINGS = (12.9898e3, 78.233e3, 37.719e3)
+CLEAR = 1e6  # times the noise: no third measurement would change the verdict
 
 
 @dataclass(frozen=True)
@@ -99,14 +100,21 @@ def compare_outputs(
         sides = ((tokens, rows, one), (case.tokens, image, two))
         for side, place, plain in sides:
             again = lambda t, at=place: output(module, t, pooled, no_grad=no_grad)[at]  # noqa: E731
-            floor = max(floor, noise_of(module, side, plain, again))
+            floor = max(floor, noise_of(module, side, plain, again, error))
     return Finding(error, floor)
 
 
 def noise_of(
-    module: nn.Module, tokens: Tokens, plain: Tensor, again: Callable[[Tokens], Tensor]
+    module: nn.Module,
+    tokens: Tokens,
+    plain: Tensor,
+    again: Callable[[Tokens], Tensor],
+    error: float = 0.0,
 ) -> float:
-    """How far the output moves when everything, the input too, is rounded a little differently."""
+    """How far the output moves when everything, the input too, is rounded a little differently.
+
+    Three times at most: once is enough where the error to judge is a million times the noise.
+    """
     largest = 0.0
     for k in ROUNDINGS:
         try:
@@ -116,6 +124,8 @@ def noise_of(
             moved = again(_disturbed_tokens(tokens, k))
         found = gap(plain, moved)
         largest = max(largest, found if found != float("inf") else 0.0)
+        if error > CLEAR * max(largest, least_floor(tokens.x.dtype)):
+            break
     return largest
 
 
@@ -152,14 +162,19 @@ def compare_gradients(
     floors = [least_floor(tokens.x.dtype)] * len(errors)
     if any(e > UNDECIDED * f for e, f in zip(errors, floors, strict=True)):
         for side, side_plain in ((before, one), (after, two)):
-            seen = _gradient_noise(module, side, side_plain, cotangent, pooled)
+            seen = _gradient_noise(module, side, side_plain, cotangent, pooled, max(errors))
             floors = [max(pair) for pair in zip(floors, seen, strict=True)]
     worst = max(range(len(errors)), key=lambda i: errors[i] / floors[i])
     return Finding(errors[worst], floors[worst], part_name(worst + 1)), two
 
 
 def _gradient_noise(
-    module: nn.Module, side: Relation, plain: Measured, cotangent: Tensor, pooled: bool
+    module: nn.Module,
+    side: Relation,
+    plain: Measured,
+    cotangent: Tensor,
+    pooled: bool,
+    error: float,
 ) -> list[float]:
     largest = [0.0] * (len(plain) - 1)
     for k in ROUNDINGS:
@@ -172,6 +187,8 @@ def _gradient_noise(
         found = differences(plain, _double(moved))[1:]
         finite = [e if e != float("inf") else 0.0 for e in found]
         largest = [max(pair) for pair in zip(largest, finite, strict=True)]
+        if error > CLEAR * max(*largest, least_floor(side.tokens.x.dtype)):
+            break
     largest[1] = 0.0  # what is out of reach is out of reach, however one rounds
     return largest
 

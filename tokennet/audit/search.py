@@ -35,7 +35,7 @@ _CONDUCT: dict[str, tuple[conduct.Check, int]] = {
     "Cache": (conduct.cache, 2),
     "Interleaving": (conduct.interleaving, 2),
 }
-SHRINK_SECONDS = 2.0
+SHRINK_SECONDS = 1.0
 
 
 @dataclass(eq=False)
@@ -139,7 +139,12 @@ class Search:
         tally.add(trial)
         if moved is not None:
             self._directed(law, given, moved)
-        if trial.finding.refuted:
+        if not trial.finding.refuted:
+            return
+        outputs = self.tallies.get(law.name)
+        if outputs is not None and outputs.broken is not None:
+            tally.broken = trial  # gradients of what breaks break too: no more to learn
+        else:
             self._judge(tally, trial, law, "gradient")
 
     def _directed(self, law: Law, given: Input, moved: Case) -> None:
@@ -208,15 +213,14 @@ class Search:
                     seen = None if both is None else both[0]
                 if seen is None or not seen.finding.refuted:
                     return False
-                if confirmed(law, seen, self.session, part) != "broken":
-                    return False
             except Exception:
                 return False
             found = seen
             return True
 
         shrunk(trial.plan, breaks, self._layouts())
-        return found
+        sure = found is trial or confirmed(law, found, self.session, part) == "broken"
+        return found if sure else trial
 
     def _small_conduct(self, trial: Trial, check: conduct.Check) -> Trial:
         found = trial
