@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from corpus.attention import Attention
 from corpus.demonstrations import gradient, infinite
 from corpus.entry import planted
-from corpus.graphs import ONE_HOP, Graph
+from corpus.graphs import Graph
 from corpus.masks import Masked
 from corpus.parts import Readout, causal, merge, softmax
 from corpus.tasks import CAUSAL, DIM, MASKED_SET, ON_GRAPH, SET, features, right_padded
@@ -86,7 +86,7 @@ class ThroughTheBatch(nn.Module):
 
 @planted(
     "straight-through-other-edges",
-    ONE_HOP,
+    ON_GRAPH,
     broken=("GradientOf(Locality)",),
     difficulty="gradient",
     echo="a normaliser over the graph, detached on one side only",

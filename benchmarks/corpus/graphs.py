@@ -14,7 +14,6 @@ from corpus.parts import Readout, scatter_sum
 from corpus.tasks import DIM, ON_ATTRIBUTED, ON_GRAPH
 
 NEAR = ("Locality", "GradientOf(Locality)")
-ONE_HOP = ON_GRAPH.given(hops=1)
 
 
 def reaches(source: int, target: int, *, hops: int = 1) -> Shows:
@@ -90,7 +89,7 @@ class Sum(MessagePassing):
 
 @planted(
     "edges-followed-backwards",
-    ONE_HOP,
+    ON_GRAPH,
     broken=NEAR,
     difficulty="always",
     echo="https://github.com/pyg-team/pytorch_geometric/issues/126",
@@ -102,7 +101,7 @@ class Backwards(Sum):
 
 @planted(
     "sources-and-targets-mirrored",
-    ONE_HOP,
+    ON_GRAPH,
     broken=NEAR,
     difficulty="always",
     echo="a directed graph taken for an undirected one of which one half is listed",
@@ -137,7 +136,7 @@ class Graph(nn.Module):
 
 @planted(
     "repeated-edges-counted",
-    ON_GRAPH.given(hops=1),
+    ON_GRAPH,
     broken=("DuplicateEdges",),
     difficulty="always",
     echo="https://github.com/dmlc/dgl/pull/482",
@@ -153,7 +152,7 @@ class Repeated(Graph):
 
 @planted(
     "self-loops-added-beside-those-given",
-    ON_GRAPH.given(hops=1),
+    ON_GRAPH,
     broken=("DuplicateEdges",),
     difficulty="value",
     echo="https://github.com/pyg-team/pytorch_geometric/issues/2288",
@@ -172,7 +171,7 @@ class SelfLoops(Graph):
 
 @planted(
     "edges-taken-to-be-sorted",
-    ONE_HOP,
+    ON_GRAPH,
     broken=("EdgeOrder", "Permutation"),
     difficulty="always",
     echo="https://github.com/pyg-team/pytorch_geometric/pull/10685",
@@ -190,7 +189,7 @@ class Sorted(Graph):
 
 @planted(
     "last-message-wins",
-    ONE_HOP,
+    ON_GRAPH,
     broken=("EdgeOrder",),
     difficulty="always",
     echo="out[target] += message: indices that repeat are written once",
@@ -210,7 +209,7 @@ class LastWins(Graph):
 
 @planted(
     "first-neighbours-only",
-    ONE_HOP,
+    ON_GRAPH,
     broken=("EdgeOrder",),
     difficulty="size",
     echo="neighbours sampled at evaluation by taking the first few of the list",
@@ -235,7 +234,7 @@ def crowded(make) -> float:
 
 @planted(
     "attributes-left-in-the-old-order",
-    ON_ATTRIBUTED.given(hops=1),
+    ON_ATTRIBUTED,
     broken=("EdgeOrder", "Permutation"),
     difficulty="always",
     echo="edges sorted by target while their attributes stay where they were",
@@ -258,7 +257,7 @@ class Attributes(nn.Module):
 
 @planted(
     "tokens-counted-by-the-largest-index",
-    ONE_HOP,
+    ON_GRAPH,
     broken=("Permutation",),
     difficulty="value",
     echo="num_nodes = edge_index.max() + 1: isolated tokens at the end are not counted",

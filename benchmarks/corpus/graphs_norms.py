@@ -10,7 +10,7 @@ from torch_geometric.utils import dropout_edge, softmax
 
 from corpus.demonstrations import built, call, difference, infinite, repeated
 from corpus.entry import planted
-from corpus.graphs import NEAR, ONE_HOP, Graph, reaches
+from corpus.graphs import NEAR, Graph, reaches
 from corpus.parts import Readout, scatter_mean, scatter_softmax, scatter_sum
 from corpus.tasks import DIM, ON_GRAPH, ON_GRAPHS, ON_WEIGHTED, ring
 
@@ -28,7 +28,7 @@ def graphs(make) -> float:
 
 @planted(
     "layer-norm-over-the-graph",
-    ONE_HOP,
+    ON_GRAPH,
     broken=NEAR,
     difficulty="always",
     echo="the default mode of PyG's LayerNorm is 'graph', not 'node'",
@@ -47,7 +47,7 @@ class NormOverGraph(Graph):
 
 @planted(
     "softmax-over-all-edges",
-    ONE_HOP,
+    ON_GRAPH,
     broken=NEAR,
     difficulty="always",
     echo="softmax(score, dim=0) where each target needs its own",
@@ -68,7 +68,7 @@ class OverAllEdges(Graph):
 
 @planted(
     "one-layer-too-many",
-    ONE_HOP,
+    ON_GRAPH,
     broken=NEAR,
     difficulty="value",
     echo="a second propagation for the normaliser: neighbours of neighbours count",
@@ -157,7 +157,7 @@ def single(make) -> float:
 
 @planted(
     "degree-of-an-isolated-token",
-    ON_WEIGHTED.given(hops=1),
+    ON_WEIGHTED,
     broken=("Finite",),
     difficulty="value",
     echo="degree ** -0.5 is infinite where no edge ends; infinite times zero is NaN",
@@ -187,7 +187,7 @@ def isolated() -> tuple[Tensor, ...]:
 
 @planted(
     "edge-softmax-overflows",
-    ONE_HOP,
+    ON_GRAPH,
     broken=("Finite",),
     difficulty="value",
     echo="exp of attention scores without taking off each target's maximum",
@@ -212,7 +212,7 @@ class Overflow(Graph):
 
 @planted(
     "edges-dropped-at-evaluation",
-    ONE_HOP.without("TrainEval"),
+    ON_GRAPH.without("TrainEval"),
     broken=("Repeatability", "Purity"),
     difficulty="always",
     echo="dropout_edge(edge_index) drops unless it is told training=False",

@@ -186,7 +186,7 @@ class SequenceNorm(Pooled):
     echo="https://github.com/pytorch/pytorch/issues/70529",
     shows=content(X, MASK),
 )
-class BatchNorm(Pooled):
+class SharedStatistics(Pooled):
     """Statistics of the batch include what fills it up."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:

@@ -105,6 +105,10 @@ def _eigenvectors() -> tuple[Tensor, ...]:
     return features(), vectors
 
 
+def _remembered() -> tuple[Tensor, ...]:
+    return features(), features(tokens=5, seed=1)
+
+
 TOKENS = Task(_tokens, {"tokens": "x"}, COMMON)
 SET = TOKENS.also("Permutation")
 CAUSAL = TOKENS.also(*CAUSALITY)
@@ -118,28 +122,33 @@ IGNORED = Task(
 IDS = Task(_words, {"tokens": "ids"}, COMMON)
 MASKED_IDS = Task(_masked_words, {"tokens": "ids", "mask": "mask"}, (*COMMON, "Padding"))
 SINGLE = tuple(p for p in COMMON if p != "BatchIndependence")
-ON_GRAPH = Task(_graph, {"tokens": "x", "edge_index": "edge_index"}, (*SINGLE, *GRAPH))
+ON_GRAPH = Task(_graph, {"tokens": "x", "edges": "edge_index"}, (*SINGLE, *GRAPH))
 ON_WEIGHTED = Task(
     _weighted,
-    {"tokens": "x", "edge_index": "edge_index", "edge_weight": "edge_weight"},
+    {"tokens": "x", "edges": "edge_index", "edge_weight": "edge_weight"},
     (*SINGLE, *GRAPH),
 )
 ON_ATTRIBUTED = Task(
     _attributed,
-    {"tokens": "x", "edge_index": "edge_index", "edge_attr": "edge_attr"},
+    {"tokens": "x", "edges": "edge_index", "edge_attr": "edge_attr"},
     (*SINGLE, *GRAPH),
 )
-PACKED = Task(_packed, {"tokens": "x", "batch": "batch"}, (*COMMON, "Permutation"))
+PACKED = Task(_packed, {"tokens": "x", "batch": "batch"}, (*COMMON, "Permutation", "Interleaving"))
 ON_GRAPHS = Task(
     _graphs,
-    {"tokens": "x", "edge_index": "edge_index", "batch": "batch"},
-    (*COMMON, "Permutation", "EdgeOrder"),
+    {"tokens": "x", "edges": "edge_index", "batch": "batch"},
+    (*COMMON, "Permutation", "EdgeOrder", "Interleaving"),
 )
 CYCLIC = TOKENS.also("CyclicShift")
 GRID = Task(_square, {"tokens": "x", "grid": (4, 4)}, (*COMMON, "GridShift"))
 OBLONG = Task(_oblong, {"tokens": "x", "grid": (3, 5)}, (*COMMON, "GridShift"))
 SIGNED = Task(
     _eigenvectors,
-    {"tokens": "x", "eigenvectors": "vectors"},
+    {"tokens": "x", "codes": "vectors"},
     (*COMMON, "Permutation", "SignBasis"),
+)
+WITH_MEMORY = Task(
+    _remembered,
+    {"tokens": "x", "memory": "memory"},
+    (*COMMON, "Permutation", "MemoryPermutation"),
 )
