@@ -28,8 +28,13 @@ from tokennet.audit.presets.known import (
 _BASE = "transformers.modeling_utils.PreTrainedModel"
 _POSITIONS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "max_seq_length")
 _MOST = 32  # tokens
-# attention of these kinds of model is causal, and no part of them says so
-_CAUSAL_KINDS = ("mamba", "rwkv", "xlstm", "bloom", "mpt", "gpt", "ctrl", "codegen", "trocr")
+# documented to read the past only, though no part of them says so
+_CAUSAL = (
+    "bloom clip_text_model codegen ctrl doge falcon_mamba gpt_neo imagegpt mamba mamba2 mpt "
+    "openai-gpt rwkv trocr xlstm"
+)
+_BOTH_WAYS = "cpmant xlm xlnet flaubert"  # as they are called here, whatever their heads are named
+_LEAST = {"funnel": 8}  # tokens; it shortens its input from block to block
 _HEADS = ("ForCausalLM", "LMHeadModel")
 # tokens of these have an axis of choices, or the answer needs more than tokens
 _OTHER_HEADS = ("ForMultipleChoice", "ForPreTraining", "ForNextSentencePrediction")
@@ -79,17 +84,25 @@ def vocabulary(config: Any) -> tuple[int, int] | None:
     return (longest[1], longest[2]) if longest[1] <= longest[2] else None
 
 
-def _limit(config: Any) -> int:
-    """Tokens that the positions suffice for; RoBERTa's begin after the padding id."""
+def _limits(config: Any) -> tuple[int, int]:
+    """Numbers of tokens that the positions suffice for; RoBERTa's begin after the padding id."""
     text = _text(config)
     positions = number(text, *_POSITIONS)
     padding = getattr(text, "pad_token_id", None)
     offset = padding + 1 if isinstance(padding, int) and 0 <= padding < 8 else 0
-    return _MOST if positions is None else max(1, min(_MOST, positions - offset))
+    least = _LEAST.get(getattr(config, "model_type", ""), 1)
+    return least, _MOST if positions is None else max(least, min(_MOST, positions - offset))
 
 
 def is_causal(module: Any) -> bool:
     """Whether every self-attention says that it is; without any, the kind of model decides."""
+    kind = str(getattr(module.config, "model_type", ""))
+    is_decoder = getattr(module.config, "is_decoder", None)
+    heads = type(module).__name__.endswith(_HEADS)
+    if kind in _BOTH_WAYS.split():
+        return bool(getattr(module.config, "causal", False))
+    if kind in _CAUSAL.split() or (heads and is_decoder is True):
+        return True
     said = [
         part.is_causal
         for name, part in module.named_modules()
@@ -99,10 +112,7 @@ def is_causal(module: Any) -> bool:
     ]
     if said:
         return all(said)
-    kind = str(getattr(module.config, "model_type", ""))
-    is_decoder = getattr(module.config, "is_decoder", None)
-    named = type(module).__name__.endswith(_HEADS) and is_decoder is not False
-    return bool(is_decoder) or named or kind.startswith(_CAUSAL_KINDS)
+    return bool(is_decoder) or (heads and is_decoder is not False)
 
 
 def _answer(result: Any) -> Tensor:
@@ -118,13 +128,19 @@ def _step(module: Any, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 
 def _recurrent_step(module: Any, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-    result = module(input_ids=tokens, cache_params=state, use_cache=True)
-    return _answer(result), result.cache_params
+    # with a state, such models are documented to take one token at a time
+    parts = [tokens] if state is None else tokens.split(1, dim=1)
+    answers = []
+    for part in parts:
+        result = module(input_ids=part, cache_params=state, use_cache=True)
+        answers.append(_answer(result))
+        state = result.cache_params
+    return torch.cat(answers, 1), state
 
 
-def _cache(accepted: dict[str, inspect.Parameter]) -> Any:
-    if "use_cache" not in accepted:
-        return None
+def _cache(module: Any, accepted: dict[str, inspect.Parameter]) -> Any:
+    if "use_cache" not in accepted or getattr(module.config, "model_type", "") == "prophetnet":
+        return None  # ProphetNet takes single tokens only, with or without a state
     if "past_key_values" in accepted:
         return _step
     return _recurrent_step if "cache_params" in accepted else None
@@ -139,7 +155,7 @@ def _language_model(module: Any, accepted: dict[str, inspect.Parameter]) -> Pres
     if words is None:
         return None
     causal = is_causal(module)
-    cache = _cache(accepted) if causal else None
+    cache = _cache(module, accepted) if causal else None
     example = {"input_ids": ids(module, words, SAMPLES, TOKENS)}
     roles: dict[str, Any] = {}
     kept = ["BatchIndependence"]
@@ -150,7 +166,7 @@ def _language_model(module: Any, accepted: dict[str, inspect.Parameter]) -> Pres
     if causal:
         kept += ["Causality", "Prefix", *(["Cache"] if cache is not None else [])]
     adapter = Adapter(tokens="input_ids", layout="bn", vocabulary=words, cache=cache, **roles)
-    limits = domain(module, num_tokens=(1, _limit(module.config)))
+    limits = domain(module, num_tokens=_limits(module.config))
     return Preset(example, adapter, promised(module, *kept), limits)
 
 
@@ -174,7 +190,7 @@ def _encoder_decoder(module: Any, accepted: dict[str, inspect.Parameter]) -> Pre
     adapter = Adapter(
         tokens="decoder_input_ids", layout="bn", vocabulary=words, memory="input_ids", **roles
     )
-    limits = domain(module, num_tokens=(1, _limit(module.config)))
+    limits = domain(module, num_tokens=_limits(module.config))
     return Preset(example, adapter, promised(module, *kept), limits)
 
 
