@@ -20,6 +20,7 @@ from tokennet.audit.presets.known import (
     domain,
     features,
     ids,
+    masked_domain,
     number,
     promised,
     zeros,
@@ -166,7 +167,7 @@ def _language_model(module: Any, accepted: dict[str, inspect.Parameter]) -> Pres
     if causal:
         kept += ["Causality", "Prefix", *(["Cache"] if cache is not None else [])]
     adapter = Adapter(tokens="input_ids", layout="bn", vocabulary=words, cache=cache, **roles)
-    limits = domain(module, num_tokens=_limits(module.config))
+    limits = masked_domain(module, num_tokens=_limits(module.config))
     return Preset(example, adapter, promised(module, *kept), limits)
 
 
@@ -190,7 +191,7 @@ def _encoder_decoder(module: Any, accepted: dict[str, inspect.Parameter]) -> Pre
     adapter = Adapter(
         tokens="decoder_input_ids", layout="bn", vocabulary=words, memory="input_ids", **roles
     )
-    limits = domain(module, num_tokens=_limits(module.config))
+    limits = masked_domain(module, num_tokens=_limits(module.config))
     return Preset(example, adapter, promised(module, *kept), limits)
 
 

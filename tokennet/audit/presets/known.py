@@ -114,3 +114,8 @@ def promised(module: nn.Module, *names: str) -> tuple[str, ...]:
 def domain(module: nn.Module, **settings: Any) -> dict[str, Any]:
     """Settings of the domain; where statistics run over the batch, only evaluation is asked."""
     return {**settings, **({"train": False} if normalises_over_batch(module) else {})}
+
+
+def masked_domain(module: nn.Module, **settings: Any) -> dict[str, Any]:
+    """A sample without a real token is documented nowhere: softmax over nothing is undefined."""
+    return domain(module, empty_samples=False, **settings)

@@ -14,6 +14,7 @@ from tokennet.audit.presets.known import (
     domain,
     features,
     known_as,
+    masked_domain,
     number,
     promised,
     sample_of_each,
@@ -106,7 +107,7 @@ def _masked_set(module: Any) -> Preset:
         example["mask"] = ~zeros(module, SAMPLES, TOKENS)
         roles |= {"mask": "mask", "mask_kind": "keep"}
         kept += ["Padding", "LeftPadding"]
-    return Preset(example, Adapter(**roles), promised(module, *kept), domain(module))
+    return Preset(example, Adapter(**roles), promised(module, *kept), masked_domain(module))
 
 
 def _dense(module: Any) -> Preset:
@@ -127,7 +128,7 @@ def _dense(module: Any) -> Preset:
     kept = ["Permutation", "BatchIndependence", "Padding", "LeftPadding"]
     if not pools:
         kept.append("Locality(hops=1)")
-    return Preset(example, adapter, promised(module, *kept), domain(module))
+    return Preset(example, adapter, promised(module, *kept), masked_domain(module))
 
 
 _KINDS: dict[str, Callable[[Any], Preset]] = {

@@ -21,6 +21,7 @@ from tokennet.audit.presets.known import (
     features,
     ids,
     known_as,
+    masked_domain,
     promised,
     zeros,
 )
@@ -54,7 +55,7 @@ def _encoder(module: nn.Module) -> Preset | None:
     adapter = Adapter(
         tokens="src", layout=_layout(first), mask="src_key_padding_mask", mask_kind="ignore"
     )
-    return Preset(example, adapter, promised(module, *SET), domain(module))
+    return Preset(example, adapter, promised(module, *SET), masked_domain(module))
 
 
 def _decoder(module: nn.Module) -> Preset | None:
@@ -77,7 +78,7 @@ def _decoder(module: nn.Module) -> Preset | None:
         memory_mask="memory_key_padding_mask",
         memory_mask_kind="ignore",
     )
-    return Preset(example, adapter, promised(module, *SET), domain(module))
+    return Preset(example, adapter, promised(module, *SET), masked_domain(module))
 
 
 def _transformer(module: Any) -> Preset | None:
@@ -95,15 +96,18 @@ def _transformer(module: Any) -> Preset | None:
         mask_kind="ignore",
         memory="src",
     )
-    return Preset(example, adapter, promised(module, *SET), domain(module))
+    return Preset(example, adapter, promised(module, *SET), masked_domain(module))
 
 
 def _attention(module: Any) -> Preset | None:
     first = module.batch_first
+    query = _tokens(module, first, TOKENS, module.embed_dim)
+    # one tensor three times is self-attention, which has a path of its own
+    alone = module.kdim == module.embed_dim == module.vdim
     example = {
-        "query": _tokens(module, first, TOKENS, module.embed_dim),
-        "key": _tokens(module, first, TOKENS, module.kdim),
-        "value": _tokens(module, first, TOKENS, module.vdim),
+        "query": query,
+        "key": query if alone else _tokens(module, first, TOKENS, module.kdim),
+        "value": query if alone else _tokens(module, first, TOKENS, module.vdim),
         "key_padding_mask": zeros(module, SAMPLES, TOKENS),
     }
     adapter = Adapter(
@@ -111,11 +115,10 @@ def _attention(module: Any) -> Preset | None:
         layout=_layout(first),
         mask="key_padding_mask",
         mask_kind="ignore",
-        alongside=("key", "value"),
+        alongside=() if alone else ("key", "value"),
         output=0,
     )
-    # add_zero_attn and add_bias_kv add a key of their own, which moves with nothing: still a set
-    return Preset(example, adapter, promised(module, *SET), domain(module))
+    return Preset(example, adapter, promised(module, *SET), masked_domain(module))
 
 
 def _step(module: nn.Module, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
