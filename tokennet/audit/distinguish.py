@@ -54,6 +54,10 @@ def distinguishes(
         dim: channels of equal tokens, for a module that does not say.
         seeds: sets of random weights.
         seed: the first of them.
+
+    Raises:
+        TypeError, ValueError: what can't be called or compared; an output that is not finite, or
+            that is another at each call.
     """
     if not isinstance(module, nn.Module):
         raise type_error("module", type(module).__name__, "an nn.Module")
@@ -195,6 +199,9 @@ def _pair(name: str, pair: tuple[Graph, Graph], probes: list[_Probe]) -> PairFin
         outputs = [probe.rows(g) for g in pair]
         if not all(bool(y.isfinite().all()) for y in outputs):
             raise value_error("output", "not finite", "finite numbers", f"on the pair {name!r}")
+        if k == 0 and not _same(outputs[0], probe.rows(pair[0])):
+            hint = "make it deterministic in eval mode"
+            raise value_error("output", "another at each call", "the same for the same input", hint)
         if outputs[0].shape != outputs[1].shape:
             shapes = " and ".join(str(list(y.shape)) for y in outputs)
             raise value_error("output.shape", shapes, "one shape", f"on the pair {name!r}")
@@ -216,6 +223,10 @@ def _pair(name: str, pair: tuple[Graph, Graph], probes: list[_Probe]) -> PairFin
     status: Status = "separated" if separating else "not separated"
     status = "not invariant" if broken else status
     return PairFinding(name, status, *shown[1:], separating, len(probes))
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    return relative_error(one, two, by_channel=True) < 1000 * torch.finfo(one.dtype).eps
 
 
 def _reads_edges(probe: _Probe, graph: Graph) -> bool:
