@@ -65,7 +65,7 @@ def audit(
             known of its kind; else all that the arguments allow is reported, and counts.
         domain: what the module may be given; nothing outside is tried.
         adapter: how it is called, in place of the arguments above.
-        budget: seconds for the search, after which fewer inputs have been tried.
+        budget: seconds of computing for the search; at its end fewer inputs have been tried.
         seed: the same seed tries the same inputs in the same order.
         quick: a few inputs only.
         randomise: weights that are all the same number (zero-initialised gates) are drawn anew, and
@@ -90,7 +90,7 @@ def audit(
         limits = _domain(found, domain, preset)
         session = Session(module, found, limits, seed, randomise).opened()
         promises = properties if properties is not None else (preset.promises or None)
-        deadline = start + budget
+        deadline = time.thread_time() + budget
         search = _search(session, promises, seed)
         others = QUICK if promises is not None else ROUNDS
         search.run(QUICK if quick else ROUNDS, min(others, QUICK) if quick else others, deadline)
@@ -190,6 +190,9 @@ def _verdict(tally: Tally, search: Search, stated: bool, quick: bool) -> AuditVe
             name, "broken", tally.promised, trial.finding.error, trial.finding.floor,
             tally.cases, tally.bites, witness, blame, code, tally.law.statement,
         )  # fmt: skip
+    if search.spent and tally.bites < FEWEST:
+        note = "the budget was spent before it was searched"
+        return AuditVerdict(name, "undecided", tally.promised, *counts, note=note)
     if not tally.cases:
         note = "no input of the domain says anything of it"
         return AuditVerdict(name, "not applicable", tally.promised, *counts, note=note)

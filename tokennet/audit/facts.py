@@ -33,7 +33,9 @@ def heard_facts(session: Session) -> dict[str, bool]:
 def _plans(session: Session) -> list[Plan]:
     low, high = session.domain.num_tokens
     batch = 1 if session.roles.single else max(1, session.domain.batch[0])
-    sizes = dict.fromkeys(min(max(n, low, 1), high) for n in (6, 4, 8, max(session.roles.size()[1], 1)))
+    sizes = dict.fromkeys(
+        min(max(n, low, 1), high) for n in (6, 4, 8, max(session.roles.size()[1], 1))
+    )
     graphs = ("cycle", "star", "random", "complete")
     return [
         replace(session.plain((n,) * batch), graph=g if session.roles.edges is not None else "", seed=i)
@@ -52,7 +54,9 @@ def _ask(session: Session, plan: Plan, question: object) -> bool:
     finite = a.isfinite() & b.isfinite()
     zero = torch.zeros((), dtype=a.dtype)
     error = relative_error(
-        torch.where(finite, a, zero).double(), torch.where(finite, b, zero).double(), by_channel=False
+        torch.where(finite, a, zero).double(),
+        torch.where(finite, b, zero).double(),
+        by_channel=False,
     )
     return error > 1e-6
 
@@ -131,5 +135,3 @@ def reach(session: Session) -> int | None:
     except Exception:
         return None
     return None if far >= n - 1 else far
-
-
