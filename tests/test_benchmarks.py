@@ -27,7 +27,8 @@ def test_sparse_cpu_runs() -> None:
     page = done.stdout.split("## Every case")[1]
     convs = ("Transformer", "GAT", "GATv2", "GCN", "SAGE", "GIN")
     for operator in ("propagate", "ragged", *(f"{name}Conv" for name in convs)):
-        assert f"| {operator} | tiny | 8, 2 |" in page
+        row = next(line for line in page.splitlines() if f"| {operator} | tiny | 8, 2 |" in line)
+        assert (row.split(" | ")[9] == "-") == (operator in ("propagate", "ragged"))
     assert "slope of the forward + backward" in page
     assert (results.read_bytes() if results.exists() else None) == before
 
@@ -116,3 +117,36 @@ def test_what_falls_short_is_bold() -> None:
         True, False, False, True,
     ]  # fmt: skip
     assert "**19** (20)" in summary([good, slow])[0]
+
+
+def test_a_target_beyond_the_linear_maps_is_shown_to_be() -> None:
+    from sparse_report import Result, score, summary, table
+    from sparse_steps import Case
+
+    assert score(3.65, 12, 5.19) == "**3.6** (12; at most 5.1)"
+    assert score(3.65, 12, 12) == "**3.6** (12)"
+    case = Case("SAGEConv", "mid", 64, 4)
+    near = Result(case, "ours", "eager", "cpp", (2, 8), (3, 30), (None, None), (1, 2))
+    far = Result(case, "ours", "eager", "cpp", (2, 10), (3, 30), (None, None), (2, 2))
+    text, reached = summary([near, far])
+    assert "| **4** (12; at most 5) | 10 (8) | - |" in text
+    assert not reached
+    assert "| 8, 15 |" in table([near])
+
+
+def test_linear_maps_are_all_there_are() -> None:
+    """The parts that are timed alone hold every matrix of the layer, and see what it sees."""
+    from sparse_maps import MAPS, Maps
+    from sparse_steps import LAYERS, Case
+
+    assert list(MAPS) == list(LAYERS)
+    for name, parts in MAPS.items():
+        case = Case(name, "tiny", 8, 2)
+        layer = LAYERS[name].ours(case.width, case.heads)
+        others = {n for n, p in layer.named_parameters() if not n.startswith(parts)}
+        assert others <= {"score", "bias"}  # of each token and head, of each channel
+        maps = Maps.of(case)
+        assert [y.shape for y in maps.forward()] == [(60, 8)] * len(parts)
+        gradients = maps.both()
+        count = sum(p.numel() for n, p in layer.named_parameters() if n not in others)
+        assert sum(g.numel() for g in gradients) == 60 * 8 + count
