@@ -14,6 +14,7 @@ from torch import nn
 from tokennet.audit.adapter import Adapter, Argument, Preset
 from tokennet.audit.evidence import evidence_of
 from tokennet.audit.facts import heard_facts, reach
+from tokennet.audit.limits import narrowed, told_polarity
 from tokennet.audit.presets import recognise
 from tokennet.audit.properties import every_law, fitted, laws_of, why_not
 from tokennet.audit.report import AuditReport, AuditVerdict
@@ -27,7 +28,8 @@ from tokennet.verify.plans import Domain
 from tokennet.verify.report import Witness
 
 Properties = Iterable[str | Law | type[Law]]
-ROUNDS, OTHERS, QUICK = 96, 16, 6
+ROUNDS, MOST, QUICK = 96, 320, 6  # inputs: at least, where the budget allows; at most; a look
+EASY = 0.6  # of the budget is not used where `ROUNDS` inputs were tried
 FEWEST = 3  # biting cases without which nothing is said to hold
 
 
@@ -88,18 +90,25 @@ def audit(
         torch.manual_seed(seed)
         found = resolve(module, preset.example, preset.adapter)
         limits = _domain(found, domain, preset)
-        session = Session(module, found, limits, seed, randomise).opened()
+        session = _opened(Session(module, found, limits, seed, randomise), quick)
         promises = properties if properties is not None else (preset.promises or None)
         deadline = time.thread_time() + budget
         search = _search(session, promises, seed)
-        others = QUICK if promises is not None else ROUNDS
-        search.run(QUICK if quick else ROUNDS, min(others, QUICK) if quick else others, deadline)
+        others = QUICK if promises is not None else MOST
+        rounds = (QUICK, QUICK) if quick else (ROUNDS, MOST)
+        search.run(rounds, min(others, rounds[1]), deadline - EASY * budget, deadline)
         facts = {} if quick else heard_facts(session)
         verdicts = _verdicts(search, promises is not None, quick)
     seconds = time.perf_counter() - start
+    words = [preset.source] if preset.source else []
+    if (
+        session.roles.mask is not None
+        and session.roles.mask.kind != (found.mask or session.roles.mask).kind
+    ):
+        words.append(f"in the mask True means {session.roles.mask.kind}, as the module behaves")
     return AuditReport(
         type(module).__name__, verdicts, facts, dict(session.refusals), search.inputs, seconds,
-        seed, preset.source,
+        seed, "; ".join(words),
     )  # fmt: skip
 
 
@@ -114,6 +123,25 @@ def untouched() -> Iterator[None]:
     finally:
         random.setstate(state)
         np.random.set_state(kept)
+
+
+def _opened(session: Session, quick: bool) -> Session:
+    """The session with what a few calls tell."""
+    session.opened()
+    mask = told_polarity(session)
+    if mask is not None:
+        session = Session(
+            session.module, replace(session.roles, mask=mask), session.domain, session.seed,
+            session.randomise,
+        ).opened()  # fmt: skip
+    session.domain = narrowed(session)
+    if quick:
+        low, high = session.domain.num_tokens
+        few, many = session.domain.batch
+        sizes, batches = (low, max(low, min(high, 9))), (few, max(few, min(many, 4)))
+        session.domain = replace(session.domain, num_tokens=sizes, batch=batches)
+    session.refusals.clear()
+    return session
 
 
 def _preset(
@@ -140,7 +168,7 @@ def _domain(roles: Roles, given: Domain | None, preset: Preset) -> Domain:
     """The user's domain, or the preset's, with the channels of the example."""
     limits = given
     if limits is None:
-        settings = {"num_tokens": (1, 130), "batch": (1, 34), **preset.domain}
+        settings = {"num_tokens": (1, 130), "batch": (1, 66), **preset.domain}
         limits = Domain(**settings)
     facts = {n for n in ("edges", "grid", "memory") if getattr(roles, n) is not None}
     return replace(

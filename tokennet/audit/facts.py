@@ -36,9 +36,10 @@ def _plans(session: Session) -> list[Plan]:
     sizes = dict.fromkeys(
         min(max(n, low, 1), high) for n in (6, 4, 8, max(session.roles.size()[1], 1))
     )
+    listed = session.roles.edges is not None
     graphs = ("cycle", "star", "random", "complete")
     return [
-        replace(session.plain((n,) * batch), graph=g if session.roles.edges is not None else "", seed=i)
+        replace(session.plain((n,) * batch), graph=g if listed else "", seed=i)
         for i, (n, g) in enumerate(zip(sizes, graphs, strict=False))
     ]  # fmt: skip
 

@@ -1,7 +1,7 @@
 """Permutations as tuples, and the groups that they generate.
 
-The tuple p moves token p[i] to place i: `x[p]`. Groups are small sets where they can be listed;
-sympy's Schreier-Sims stands in for larger ones.
+The tuple p moves token p[i] to place i: `x[p]`. Groups are sets where they are small, and products
+of symmetric groups where swaps say so; sympy's Schreier-Sims stands in for other large ones.
 """
 
 import math
@@ -106,12 +106,23 @@ class Group:
         return PermutationGroup([Element(list(p)) for p in self.generators])
 
     @cached_property
+    def _free(self) -> bool:
+        """Whether swaps alone join each orbit: then all permutations inside orbits are members."""
+        swaps = [p for p in self.generators if [len(c) for c in cycles(p)] == [2]]
+        return orbits(swaps, self.n) == self.orbits
+
+    @cached_property
     def order(self) -> int:
         """The number of elements."""
+        if self._free:
+            return math.prod(math.factorial(len(orbit)) for orbit in self.orbits)
         return int(self._large.order()) if self.elements is None else len(self.elements)
 
     def contains(self, p: Permutation) -> bool:
         """Whether p is a product of the generators."""
+        if self._free:
+            place = {token: k for k, orbit in enumerate(self.orbits) for token in orbit}
+            return all(place[i] == place[j] for i, j in enumerate(p))
         if self.elements is not None:
             return p in self.elements
         from sympy.combinatorics import Permutation as Element

@@ -59,10 +59,26 @@ class _Search:
             start = self.marked(start, cell[0], cell[0])
             assert start is not None
             cell = _first_cell(start[0])
+        self._twins()
         fixed = [token for _, token in chain]
         for level in reversed(range(len(chain))):
             self._level(chain[level][0], fixed[: level + 1])
         return Found(self.generators, self.complete)
+
+    def _twins(self) -> None:
+        """Swaps of two tokens, tried first: they prune most where all tokens are alike."""
+        last: list[int] = []  # of each class of tokens that can be swapped, the last
+        for j in range(self.num_tokens):
+            for k, i in enumerate(last):
+                p = swap(self.num_tokens, i, j)
+                order = torch.tensor(p)
+                kept = torch.equal(self.colours[order][:, order], self.colours)
+                if kept and self.commutes(p):
+                    self.generators.append(p)
+                    last[k] = j
+                    break
+            else:
+                last.append(j)
 
     def _level(self, pair: Tensor, base: list[int]) -> None:
         """Members that keep all of `base` but its last token, one for each new place of that."""

@@ -54,6 +54,10 @@ def _first(answer: Any) -> Any:
     return None
 
 
+class RowsMissingError(Exception):
+    """An answer with another number of rows than there are samples."""
+
+
 @dataclass(frozen=True)
 class Form:
     """Axes of the answer: of samples, of tokens (with `front` rows before them that are none).
@@ -73,6 +77,10 @@ class Form:
 
     def rows(self, y: Tensor, structure: Structure) -> Tensor:
         """The answer as [*tokens, O], or [B, O]."""
+        if self.samples is not None and not self.packed:
+            found = y.shape[self.samples] if self.samples < y.ndim else 0
+            if found != structure.batch:
+                raise RowsMissingError(f"{found} rows for {structure.batch} samples")
         if self.tokens is None:
             if self.samples is None:
                 return y.reshape(1, -1)

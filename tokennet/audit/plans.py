@@ -17,10 +17,10 @@ from tokennet.verify.spread import turns
 
 FIRST_SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 66)
 LATER_SIZES = (100, 127, 128, 129, 130)
-BATCHES = (1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 16, 17, 18, 24, 31, 32, 33, 34)
+BATCHES = (2, 3, 1, 5, 17, 8, 33, 4, 16, 65, 9, 7, 32, 12, 15, 64, 18, 24, 31, 34)
 VALUES = (
     "normal", "normal", "ties", "large", "zeros", "small", "mixed", "spike", "normal", "constant",
-    "positive", "tiny",
+    "positive", "tiny", "negative",
 )  # fmt: skip
 SHORT = 7
 
@@ -38,7 +38,7 @@ def layouts_of(session: Session) -> tuple[str, ...]:
 
 
 def stream(session: Session, rng: random.Random) -> Iterator[Plan]:
-    """Plans without end: of every four one is small, one scans sizes, one batches, one is ragged."""
+    """Plans without end: one is small, one scans sizes, one numbers of samples, one is ragged."""
     domain, roles = session.domain, session.roles
     low, high = domain.num_tokens
     few, many = (1, 1) if roles.single else domain.batch
@@ -79,6 +79,9 @@ def stream(session: Session, rng: random.Random) -> Iterator[Plan]:
                 lengths = (batch,) * batch  # as many tokens as samples
         else:
             lengths = tuple(rng.choice(pool) for _ in range(batch))
+            if kind == 1 and batch > 1:  # the scanned size, and shorter ones beside it
+                shorter = [n for n in sizes if n <= pool[0]]
+                lengths = (pool[0], *(rng.choice(shorter) for _ in lengths[1:]))
             if domain.empty_samples and rng.random() < 0.25 and batch > 1:
                 gone = rng.randrange(batch)
                 lengths = (*lengths[:gone], 0, *lengths[gone + 1 :])

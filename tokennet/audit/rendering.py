@@ -120,6 +120,9 @@ class Adapted(nn.Module):
             raise NotRepresentableError("another layout")
         if roles.single and structure.batch != 1:
             raise NotRepresentableError("one sample at a time")
+        counted = roles.batch is None or roles.batch_kind == "ptr" or roles.count is not None
+        if not counted and structure.batch and int(structure.lengths[-1]) == 0:
+            raise NotRepresentableError("a last sample without tokens, not counted anywhere")
         padded = not roles.packed and not bool(layout.valid.all())
         if padded and roles.mask is None:
             raise NotRepresentableError("padding without a mask")
@@ -209,8 +212,8 @@ def masked(mask: Mask, structure: Structure, dtype: torch.dtype) -> Tensor | Non
         value = pairs if mask.shape == "bnn" else pairs[:, None]
     else:
         value = {
-            "bn": lambda v: v, "nb": lambda v: v.T, "n": lambda v: v[0], "n1": lambda v: v[0, :, None],
-            "bn1": lambda v: v[..., None], "b1n": lambda v: v[:, None],
+            "bn": lambda v: v, "nb": lambda v: v.T, "n": lambda v: v[0],
+            "n1": lambda v: v[0, :, None], "bn1": lambda v: v[..., None], "b1n": lambda v: v[:, None],
             "b11n": lambda v: v[:, None, None],
         }[mask.shape](valid)  # fmt: skip
     if mask.kind == "additive":

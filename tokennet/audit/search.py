@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from tokennet.audit import conduct
 from tokennet.audit.compare import Finding
+from tokennet.audit.outputs import RowsMissingError
 from tokennet.audit.plans import layouts_of, stream
 from tokennet.audit.purity import purity
 from tokennet.audit.session import Session
@@ -78,14 +79,17 @@ class Search:
     inputs: int = 0
     spent: bool = False
 
-    def run(self, rounds: int, others: int, deadline: float) -> None:
-        """Tries `rounds` inputs on what is promised, and the first `others` on all else.
+    def run(self, rounds: tuple[int, int], others: int, enough: float, deadline: float) -> None:
+        """Tries inputs on what is promised, and the first `others` on all else.
 
-        `deadline` is of the thread's own time: a busy machine makes nobody's module pass.
+        `rounds[0]` inputs if the deadline allows it, and up to `rounds[1]` until `enough`. Both
+        are of the thread's own time: a busy machine makes nobody's module pass.
         """
         plans = stream(self.session, random.Random(f"audit {self.seed}"))
         attempts = 0
-        while self.inputs < rounds and attempts < 4 * rounds and not self.spent:
+        while self.inputs < rounds[1] and attempts < 4 * rounds[1] and not self.spent:
+            if self.inputs >= rounds[0] and time.thread_time() > enough:
+                return
             plan = next(plans)
             attempts += 1
             if plan.train and True in self.session.random_modes:
@@ -99,6 +103,9 @@ class Search:
             try:
                 given = Input.of(self.session, plan)
                 given.output(active[0].law)
+            except RowsMissingError as error:
+                self._missing(plan, error)
+                continue
             except Exception as error:
                 self.session.refuse(error)
                 continue
@@ -121,6 +128,15 @@ class Search:
                     self._outputs(tally, given)
             except Exception as error:
                 self.session.refuse(error)
+
+    def _missing(self, plan: Plan, error: Exception) -> None:
+        """An answer that lost samples: what the others are decides whether one gets a row."""
+        tally = self.tallies.get("BatchIndependence")
+        if tally is not None and tally.broken is None:
+            finding = Finding(float("inf"), 1.0, "shape of the output")
+            trial = Trial(plan, finding, f"the samples asked about together: {error}", True)
+            tally.add(trial)
+            tally.broken = trial
 
     def _outputs(self, tally: Tally, given: Input) -> None:
         case = case_of(tally.law, given)

@@ -19,7 +19,7 @@ from tokennet.structure import Tokens
 from tokennet.verify.plans import Domain, Plan, build
 from tokennet.verify.prepare import redraw, without_dropout
 
-DTYPES = (torch.float64, torch.float32, torch.bfloat16)
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 @dataclass(eq=False)

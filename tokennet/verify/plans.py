@@ -117,7 +117,7 @@ def _features(kind: str, count: int, domain: Domain, rng: torch.Generator) -> Te
         return normal[:1].expand(count, -1).clone() if count else normal
     if kind == "mixed":
         return normal * 10.0 ** torch.linspace(-2, 2, domain.dim, dtype=torch.float64)
-    if kind in ("zeros", "tiny", "positive"):
+    if kind in ("zeros", "tiny", "positive", "negative"):
         return _plain_numbers(kind, normal, rng)
     if kind == "spike" and count:
         normal[int(torch.randint(0, count, (), generator=rng))] *= min(domain.max_abs / 4, 50)
@@ -128,7 +128,7 @@ def _plain_numbers(kind: str, normal: Tensor, rng: torch.Generator) -> Tensor:
     """Some tokens that are exactly zero, or numbers near zero, or none below it."""
     if kind == "zeros":
         return normal * (torch.rand(len(normal), 1, generator=rng) < 0.6)
-    return normal * 1e-8 if kind == "tiny" else normal.abs()
+    return normal * 1e-8 if kind == "tiny" else normal.abs() * (1 if kind == "positive" else -1)
 
 
 def _edges(plan: Plan, domain: Domain, rng: torch.Generator) -> Edges:

@@ -121,9 +121,9 @@ def _attention(module: Any) -> Preset | None:
     return Preset(example, adapter, promised(module, *SET), masked_domain(module))
 
 
-def _step(module: nn.Module, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-    output, state = module(tokens, state)
-    return output, state
+def _step(module: nn.Module, tokens: Tensor, state: Any) -> tuple[Any, Any]:
+    answer = module(tokens, state)
+    return answer, answer[1]  # `output` of the adapter takes the tokens out of the answer
 
 
 def _recurrent(module: Any) -> Preset | None:
@@ -147,6 +147,10 @@ def _pads(module: Any, axis: int) -> int:
     if isinstance(module.padding, str):
         return _extent(module, axis) if module.padding == "same" else 0
     return int(2 * module.padding[axis])
+
+
+def _pixels(image: Tensor) -> Tensor:
+    return image.flatten(2).transpose(1, 2)
 
 
 def _convolution(module: Any) -> Preset | None:
@@ -173,7 +177,8 @@ def _convolution(module: Any) -> Preset | None:
     if module.kernel_size == (1,) * axes:
         kept = POINTWISE if axes == 1 else ("Permutation",)
     names = promised(module, "BatchIndependence", *kept)
-    return Preset(example, Adapter(tokens="input", layout=layout), names, limits)
+    adapter = Adapter(tokens="input", layout=layout, output=None if axes == 1 else _pixels)
+    return Preset(example, adapter, names, limits)
 
 
 def _pointwise(dim: Callable[[Any], int | None]) -> Callable[[Any], Preset | None]:
