@@ -218,3 +218,25 @@ def test_arithmetic_of_permutations() -> None:
     assert torch.equal(x[list(p)][list(q)], x[list(compose(p, q))])
     assert compose(p, inverse(p)) == (0, 1, 2, 3)
     assert ranges([0, 1, 3, 4, 5, 8]) == "0, 1, 3..5, 8"
+
+
+@pytest.mark.parametrize(
+    "generators",
+    [
+        [swap(8, 0, 1), swap(8, 1, 2), swap(8, 4, 5)],
+        [swap(8, 0, 1), (1, 2, 3, 4, 5, 6, 7, 0)],
+        [swap(8, 0, 4), (1, 2, 3, 0, 5, 6, 7, 4)],
+        [(1, 2, 0, 3, 4, 5, 6, 7), (0, 2, 3, 4, 5, 6, 7, 1)],
+        [],
+    ],
+)
+def test_order_and_members_agree_with_sympy(generators: list[tuple[int, ...]]) -> None:
+    from sympy.combinatorics import Permutation, PermutationGroup
+
+    group = Group(generators, 8)
+    known = PermutationGroup([Permutation(list(p), size=8) for p in [*generators, tuple(range(8))]])
+    assert group.order == known.order()
+    for _ in range(30):
+        p = tuple(torch.randperm(8).tolist())
+        assert group.contains(p) == known.contains(Permutation(list(p)))
+    assert all(group.contains(tuple(p.array_form)) for p in known.generators)
