@@ -38,7 +38,9 @@ def assert_obeys(
     if "properties" in arguments:
         raise type_error("argument", "'properties'", "laws by position", "pass them after module")
     names = [law.name for law in laws_of(laws)]
-    report = audit(module, example, properties=laws, **arguments).raise_if_broken()
+    report = audit(module, example, properties=laws, **arguments)
+    if not report.ok:
+        raise LawBrokenError(str(report))
     untested = [n for n in names if report[n].status != "holds"]
     if untested and not allow_untested:
         lines = [f"  {n}: {report[n].status}: {report[n].note}" for n in untested]

@@ -15,6 +15,7 @@ from tokennet.audit.adapter import Adapter, Argument, Preset
 from tokennet.audit.evidence import evidence_of
 from tokennet.audit.facts import heard_facts, reach
 from tokennet.audit.limits import narrowed, told_polarity
+from tokennet.audit.own import plain
 from tokennet.audit.presets import recognise
 from tokennet.audit.properties import every_law, fitted, laws_of, why_not
 from tokennet.audit.report import AuditReport, AuditVerdict
@@ -85,7 +86,9 @@ def audit(
         raise value_error("budget", budget, "seconds, more than 0")
     start = time.perf_counter()
     given = {"tokens": tokens, "mask": mask, "edges": edges, "batch": batch, **roles}
-    preset = _preset(module, example, adapter, given)
+    name = type(module).__name__
+    module, own = plain(module)
+    preset = own or _preset(module, example, adapter, given)
     with untouched(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         found = resolve(module, preset.example, preset.adapter)
@@ -107,7 +110,7 @@ def audit(
     ):
         words.append(f"in the mask True means {session.roles.mask.kind}, as the module behaves")
     return AuditReport(
-        type(module).__name__, verdicts, facts, dict(session.refusals), search.inputs, seconds,
+        name, verdicts, facts, dict(session.refusals), search.inputs, seconds,
         seed, "; ".join(words),
     )  # fmt: skip
 

@@ -128,8 +128,7 @@ def noise_of(
                 moved = again(_disturbed_tokens(tokens, k))
         except Exception:  # an operation that no mode can follow: the input alone is disturbed
             moved = again(_disturbed_tokens(tokens, k))
-        found = gap(plain, moved)
-        largest = max(largest, found if found != float("inf") else 0.0)
+        largest = max(largest, gap(plain, moved))  # inf where rounding alone leaves the range
         if error > CLEAR * max(largest, least_floor(tokens.x.dtype)):
             break
     return largest

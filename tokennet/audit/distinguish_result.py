@@ -32,7 +32,7 @@ class PairFinding:
             "not separated": f"not separated by any of {self.seeds} random weights",
             "not invariant": "not invariant: relabelled copies differ",
         }[self.status]
-        sizes = f"{self.difference:8.1e} (relabelled {self.control:.1e}, noise {self.floor:.1e})"
+        sizes = f"{self.difference:.1e} (relabelled {self.control:.1e}, noise {self.floor:.1e})"
         return f"{self.name}: {words}, {sizes}"
 
 

@@ -84,9 +84,8 @@ class _Search:
         """Members that keep all of `base` but its last token, one for each new place of that."""
         token, tried = base[-1], set[int]()
         cell = (pair[1] == pair[0, token]).nonzero().squeeze(1).tolist()
+        parts = self._orbits(base[:-1])
         for other in cell:
-            stay = [g for g in self.generators if all(g[b] == b for b in base[:-1])]
-            parts = {t: part for part in orbits(stay, self.num_tokens) for t in part}
             if other in parts[token] or any(t in tried for t in parts[other]):
                 continue
             self.leaves = 0
@@ -95,6 +94,12 @@ class _Search:
                 tried.add(other)
             else:
                 self.generators.append(found)
+                parts = self._orbits(base[:-1])
+
+    def _orbits(self, base: list[int]) -> dict[int, tuple[int, ...]]:
+        """The orbit of each token under the generators that keep all of `base`."""
+        stay = [g for g in self.generators if all(g[b] == b for b in base)]
+        return {t: part for part in orbits(stay, self.num_tokens) for t in part}
 
     def _match(self, pair: Tensor | None) -> Permutation | None:
         """A member that takes the left colouring to the right one, None if none was found."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tokennet.audit.compare import Finding, output
 from tokennet.audit.conduct import Seen
-from tokennet.audit.rendering import Adapted, Call
+from tokennet.audit.rendering import Adapted, Call, RefusedError
 from tokennet.audit.session import Session
 from tokennet.structure import Tokens
 from tokennet.verify.plans import Plan
@@ -32,7 +32,7 @@ def purity(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
         state = _State(module, plan, session)
         try:
             output(module, tokens, session.pooled, no_grad=no_grad)
-        except RuntimeError as error:  # torch itself refuses to change a leaf in place
+        except RefusedError as error:  # torch itself refuses to change a leaf in place
             if "in-place" not in str(error):
                 raise
             yield Seen(Finding(1.0, 0.0, "input"), f"the input is changed in place: {error}")

@@ -22,6 +22,10 @@ class NotRepresentableError(Exception):
     """These tokens can't be given to this module: padding without a mask, two graphs for one."""
 
 
+class RefusedError(Exception):
+    """The module raised an error; the message is its own."""
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """The arguments of one call."""
@@ -68,7 +72,7 @@ class Adapted(nn.Module):
     def run(self, call: Call, x: Tensor) -> Any:
         """The module's own answer; with ids, gradients arrive at x through the embeddings."""
         if self.roles.tokens.vocabulary is None or not x.requires_grad:
-            return self.module(*call.positional, **call.named)
+            return self._answered(call)
         ids = [t for t in call.tensors() if not t.is_floating_point() and t.numel()]
         slope = x[..., 0] - x[..., 0].detach()
         hooks = [
@@ -77,10 +81,17 @@ class Adapted(nn.Module):
             if isinstance(m, nn.Embedding)
         ]
         try:
-            return self.module(*call.positional, **call.named)
+            return self._answered(call)
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def _answered(self, call: Call) -> Any:
+        try:
+            return self.module(*call.positional, **call.named)
+        except Exception as error:
+            lines = str(error).strip().splitlines() or [""]
+            raise RefusedError(f"{type(error).__name__}: {lines[0][:160]}") from error
 
     def read(self, answer: Any, structure: Structure) -> Tensor:
         """The answer as [*tokens, O] or [B, O]."""
@@ -213,8 +224,8 @@ def masked(mask: Mask, structure: Structure, dtype: torch.dtype) -> Tensor | Non
     else:
         value = {
             "bn": lambda v: v, "nb": lambda v: v.T, "n": lambda v: v[0],
-            "n1": lambda v: v[0, :, None], "bn1": lambda v: v[..., None], "b1n": lambda v: v[:, None],
-            "b11n": lambda v: v[:, None, None],
+            "n1": lambda v: v[0, :, None], "bn1": lambda v: v[..., None],
+            "b1n": lambda v: v[:, None], "b11n": lambda v: v[:, None, None],
         }[mask.shape](valid)  # fmt: skip
     if mask.kind == "additive":
         zero = torch.zeros(value.shape, dtype=dtype)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from tokennet.audit.compare import output
-from tokennet.audit.outputs import Form, Probe, chosen, form_of
-from tokennet.audit.rendering import Adapted, NotRepresentableError
+from tokennet.audit.compare import ShapesDifferError, output
+from tokennet.audit.outputs import Form, Probe, RowsMissingError, chosen, form_of
+from tokennet.audit.rendering import Adapted, NotRepresentableError, RefusedError
 from tokennet.audit.roles import Roles
 from tokennet.checks import value_error
 from tokennet.structure import Tokens
@@ -109,11 +109,13 @@ class Session:
         return chosen(answer, self.roles.adapter.output)
 
     def refuse(self, error: Exception) -> None:
-        """Notes that an input was refused, and why."""
-        if not isinstance(error, NotRepresentableError):
-            lines = str(error).strip().splitlines() or [""]
-            words = f"{type(error).__name__}: {lines[0][:160]}"
-            self.refusals[words] = self.refusals.get(words, 0) + 1
+        """Notes that an input was refused, and why; what can't be given at all is no refusal."""
+        if isinstance(error, (NotRepresentableError, ShapesDifferError, RowsMissingError)):
+            return
+        words = str(error)
+        if not isinstance(error, RefusedError):
+            words = f"in the audit itself, {type(error).__name__}: {words[:160]}"
+        self.refusals[words] = self.refusals.get(words, 0) + 1
 
     def opened(self) -> "Session":
         """The session with all that a few calls tell: dtypes, sizes, the form of the answer."""

@@ -126,8 +126,10 @@ def _operator(module: Any, name: str) -> Preset | None:
     attribute = edge_channels(module) if "edge_attr" in accepted else None
     if relations is not None and attribute is not None:
         return None  # an adapter holds one table of edge features
-    # FAConv takes weights only where it does not make its own
-    weighs = "edge_weight" in accepted and not (name == "FAConv" and module.normalize)
+    # Of several loops of one token, an operator that adds loops keeps the last weight, so weights
+    # go with simple graphs only; FAConv takes them where it does not make its own.
+    adds = getattr(module, "add_self_loops", False) or (name == "FAConv" and module.normalize)
+    weighs = "edge_weight" in accepted and not adds
     call.add_edge_facts(
         weighted=weighs,
         attribute=attribute,
@@ -141,7 +143,9 @@ def _operator(module: Any, name: str) -> Preset | None:
     if name == "ChebConv" and module.normalization != "sym":
         return None  # wants the largest eigenvalue of each sample's Laplacian
     together = ("BatchIndependence",) if "batch" in call.roles else ()
-    return call.preset(*ORDERLESS, *_local(hops_of(module)), *together)
+    # in training SuperGATConv draws pairs that are no edges
+    settings = {"train": False} if name == "SuperGATConv" else {}
+    return call.preset(*ORDERLESS, *_local(hops_of(module)), *together, **settings)
 
 
 def _net(module: Any) -> Preset | None:
@@ -154,7 +158,9 @@ def _net(module: Any) -> Preset | None:
     call = Call(module, width)
     call.add_graph()
     attribute = edge_channels(module.convs[0]) if module.supports_edge_attr else None
-    call.add_edge_facts(weighted=module.supports_edge_weight, attribute=attribute, types=None)
+    adds = any(getattr(conv, "add_self_loops", False) for conv in module.convs)
+    weighs = module.supports_edge_weight and not adds
+    call.add_edge_facts(weighted=weighs, attribute=attribute, types=None)
     call.add_batch(arguments(module))
     reads = [hops_of(conv) for conv in module.convs]
     known = [r for r in reads if r is not None]
@@ -181,7 +187,9 @@ def _whole_graph(module: Any) -> Preset | None:
     call = Call(module, width)
     call.add_graph()
     attribute = edge_channels(module) if "edge_attr" in accepted else None
-    call.add_edge_facts(weighted="edge_weight" in accepted, attribute=attribute, types=None)
+    adds = any(getattr(part, "add_self_loops", False) for part in module.modules())
+    weighs = "edge_weight" in accepted and not adds
+    call.add_edge_facts(weighted=weighs, attribute=attribute, types=None)
     call.add_batch(accepted)
     together = ("BatchIndependence",) if "batch" in call.roles else ()
     preset = call.preset(*ORDERLESS, *together)
