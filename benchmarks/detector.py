@@ -185,9 +185,9 @@ def page(results: list[tuple[Tool, list[Outcome]]], budget: float) -> str:
         "# Planted bugs found, and false alarms",
         f"Measured on {len(ENTRIES)} bugs, their correct twins and {len(DIFFICULT)} difficult "
         f"correct modules ([benchmarks/corpus](../corpus/README.md)), with at most {budget:g} s "
-        f"for a module on one core, Python {platform.python_version()}, torch {torch.__version__}, by "
-        "`python benchmarks/detector.py`. The corpus and the audit have authors in common: expect "
-        "less on bugs of others.",
+        f"for a module on one core, Python {platform.python_version()}, torch {torch.__version__}, "
+        "by `python benchmarks/detector.py`. The corpus and the audit have authors in common: "
+        "expect less on bugs of others.",
         markdown(head, lines),
     ]
     for tool, found in results:

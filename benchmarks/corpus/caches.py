@@ -1,8 +1,8 @@
-"""Decoding one token at a time: it must give what the whole sequence gives.
+"""Decoding token by token, or in pieces: it must give what the whole sequence gives.
 
-`step(x_t [B, 1, D], state) -> (y_t, state)`, the first state is None.
+`step(x [B, N, D], state) -> (y, state)` takes the next tokens, one or more; state is None at first.
 
-Axes: B samples, N tokens, D channels.
+Axes: B samples, N tokens, M tokens so far, D channels.
 """
 
 import math
@@ -41,23 +41,27 @@ class Decoder(nn.Module):
         q, k = rotate(q, place), rotate(k, place)
         return x + self.out(F.scaled_dot_product_attention(q, k, v, is_causal=True))
 
-    def place(self, past: int) -> int:
-        return past
-
-    def kept(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        return k, v
+    def places(self, past: int, count: int) -> Tensor:
+        return torch.arange(past, past + count)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(q, k, v)
+        return F.scaled_dot_product_attention(q, k, v, recent(q, k))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         q, k, v = self.project(x)
         past = 0 if state is None else state[0].shape[1]
-        place = torch.tensor([self.place(past)], device=x.device)
+        place = self.places(past, x.shape[1]).to(x.device)
         q, k = rotate(q, place), rotate(k, place)
         if state is not None:
             k, v = torch.cat([state[0], k], 1), torch.cat([state[1], v], 1)
-        return x + self.out(self.attend(q, k, v)), self.kept(k, v)
+        return x + self.out(self.attend(q, k, v)), (k, v)
+
+
+def recent(q: Tensor, k: Tensor, window: int = 1 << 30) -> Tensor:
+    """`[N, M]`, True where a query, of the last ones, may read a key."""
+    place = torch.arange(k.shape[1], device=k.device)
+    gap = place[k.shape[1] - q.shape[1] :, None] - place
+    return (gap >= 0) & (gap < window)
 
 
 @planted(
@@ -69,10 +73,10 @@ class Decoder(nn.Module):
     shows=steps(),
 )
 class OffByOne(Decoder):
-    """The second token gets the position of the first."""
+    """The second piece begins at the position where the first one ended."""
 
-    def place(self, past: int) -> int:
-        return max(past - 1, 0) if self.bug else past
+    def places(self, past: int, count: int) -> Tensor:
+        return super().places(max(past - 1, 0) if self.bug else past, count)
 
 
 @planted(
@@ -87,7 +91,9 @@ class TopLeft(Decoder):
     """One query and many keys: the flag lets it see the first key only."""
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(q, k, v, is_causal=self.bug)
+        if self.bug:
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return super().attend(q, k, v)
 
 
 @planted(
@@ -95,26 +101,23 @@ class TopLeft(Decoder):
     CACHED,
     broken=("Cache",),
     difficulty="size",
-    echo="a ring buffer of W keys where the window reads W + 1",
+    echo="https://github.com/ml-explore/mlx-lm/pull/390",
     shows=steps(features(2, 14)),
 )
 class CutShort(Decoder):
-    """The window of nine tokens is served from a cache of eight."""
+    """The window of nine tokens is served from a cache with too few of them."""
 
     def forward(self, x: Tensor) -> Tensor:
         q, k, v = self.project(x)
-        place = torch.arange(x.shape[1], device=x.device)
-        gap = place[:, None] - place
-        mask = (gap >= 0) & (gap < 9)
-        return x + self.out(F.scaled_dot_product_attention(q, k, v, mask))
+        return x + self.out(F.scaled_dot_product_attention(q, k, v, recent(q, k, 9)))
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         q, k, v = self.project(x)
         if state is not None:
             k, v = torch.cat([state[0], k], 1), torch.cat([state[1], v], 1)
-        last = 8 if self.bug else 9
-        k, v = k[:, -last:], v[:, -last:]
-        return x + self.out(F.scaled_dot_product_attention(q, k, v)), (k, v)
+        y = F.scaled_dot_product_attention(q, k, v, recent(q, k, 9))
+        last = 7 if self.bug else 8  # what the next token still reads
+        return x + self.out(y), (k[:, -last:], v[:, -last:])
 
 
 @planted(
@@ -126,15 +129,15 @@ class CutShort(Decoder):
     shows=steps(),
 )
 class KeyWithoutOffset(Decoder):
-    """Angles are kept under the number of tokens, which is always one when decoding."""
+    """Positions are kept under the number of tokens, which is always one when decoding."""
 
     def __init__(self, bug: bool):
         super().__init__(bug)
-        self.places: dict[object, int] = {}
+        self.kept: dict[object, Tensor] = {}
 
-    def place(self, past: int) -> int:
-        key = 1 if self.bug else (1, past)
-        return self.places.setdefault(key, past)
+    def places(self, past: int, count: int) -> Tensor:
+        key = count if self.bug else (past, count)
+        return self.kept.setdefault(key, super().places(past, count))
 
 
 @planted(
@@ -159,9 +162,10 @@ class ShortMemory(nn.Module):
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         past = x.new_zeros(len(x), 3, DIM) if state is None else state[0]
         window = torch.cat([past, x], 1)
+        kept = window[:, -3:]
         if self.bug:
-            window = window * torch.tensor([0, 1, 1, 1], device=x.device)[:, None]
-        return self.out(self.convolution(window.mT).mT), (window[:, 1:],)
+            kept = kept * torch.tensor([0, 1, 1], device=x.device)[:, None]
+        return self.out(self.convolution(window.mT).mT), (kept,)
 
 
 @planted(
@@ -169,7 +173,7 @@ class ShortMemory(nn.Module):
     CACHED,
     broken=("Cache",),
     difficulty="always",
-    echo="the recurrent form of a retention layer decays the newest key too",
+    echo="https://github.com/microsoft/torchscale/issues/40",
     shows=steps(),
 )
 class Decay(nn.Module):
@@ -191,7 +195,11 @@ class Decay(nn.Module):
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         q, k, v = self.project(x)
-        new = k.mT @ v
-        old = torch.zeros_like(new) if state is None else state[0]
-        memory = self.rate * (old + new) if self.bug else self.rate * old + new
-        return self.out(q @ memory / math.sqrt(DIM)), (memory,)
+        memory = x.new_zeros(len(x), DIM, DIM) if state is None else state[0]
+        outs = []
+        for t in range(x.shape[1]):
+            one = slice(t, t + 1)
+            new = k[:, one].mT @ v[:, one]
+            memory = self.rate * (memory + new) if self.bug else self.rate * memory + new
+            outs.append(q[:, one] @ memory / math.sqrt(DIM))
+        return self.out(torch.cat(outs, 1)), (memory,)

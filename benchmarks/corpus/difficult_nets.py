@@ -192,7 +192,7 @@ class Encoder(nn.Module):
         return clear(self.layers(x, src_key_padding_mask=ignore), ~key_padding_mask)
 
 
-@difficult("word-bag", MASKED_IDS.also("Permutation", "LeftPadding"), why="any id may pad")
+@difficult("word-bag", MASKED_IDS.also("Permutation", "LeftPadding"), why="padding may hold any id")
 class WordBag(nn.Module):
     def __init__(self) -> None:
         super().__init__()

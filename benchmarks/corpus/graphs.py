@@ -192,7 +192,7 @@ class Sorted(Graph):
     ON_GRAPH,
     broken=("EdgeOrder",),
     difficulty="always",
-    echo="out[target] += message: indices that repeat are written once",
+    echo="https://github.com/pytorch/pytorch/issues/60846",
     shows=reordered(),
 )
 class LastWins(Graph):
@@ -260,7 +260,7 @@ class Attributes(nn.Module):
     ON_GRAPH,
     broken=("Permutation",),
     difficulty="value",
-    echo="num_nodes = edge_index.max() + 1: isolated tokens at the end are not counted",
+    echo="https://github.com/pyg-team/pytorch_geometric/issues/1580",
     shows=renamed(4),
 )
 class Counted(Graph):

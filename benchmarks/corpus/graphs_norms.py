@@ -31,7 +31,7 @@ def graphs(make) -> float:
     ON_GRAPH,
     broken=NEAR,
     difficulty="always",
-    echo="the default mode of PyG's LayerNorm is 'graph', not 'node'",
+    echo="https://github.com/pyg-team/pytorch_geometric/pull/4944",
     shows=reaches(1, 0),
 )
 class NormOverGraph(Graph):

@@ -259,7 +259,7 @@ class EmptySample(Attention):
     MASKED_SET,
     broken=("Padding", "BatchIndependence"),
     difficulty="value",
-    echo="a path for masks that are all True, which is not the same function",
+    echo="https://github.com/huggingface/transformers/pull/30311",
     shows=amount(X, torch.ones(3, 7, dtype=torch.bool)),
 )
 class AllValid(Attention):

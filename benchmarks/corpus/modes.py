@@ -49,7 +49,7 @@ class AttentionDropout(Attention):
     CHANCE,
     broken=("Repeatability", "Purity"),
     difficulty="mode",
-    echo="F.dropout(x, p): its argument `training` is True by default",
+    echo="https://github.com/facebookresearch/DME/issues/3",
     shows=repeated(X),
 )
 class FunctionalDropout(Net):
@@ -65,7 +65,7 @@ class FunctionalDropout(Net):
     CHANCE,
     broken=("Repeatability", "Purity"),
     difficulty="mode",
-    echo="modules in a plain list are no submodules: eval() passes them by",
+    echo="https://github.com/namisan/mt-dnn/issues/45",
     shows=repeated(X),
 )
 class HiddenLayers(Net):
@@ -85,7 +85,7 @@ class HiddenLayers(Net):
     SET.without("TrainEval"),
     broken=("Repeatability", "Purity"),
     difficulty="always",
-    echo="gumbel_softmax draws noise at evaluation as well",
+    echo="https://github.com/csguoh/MambaIR/issues/121",
     shows=repeated(X),
 )
 class Gumbel(Net):

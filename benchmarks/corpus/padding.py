@@ -69,7 +69,7 @@ class LongestSample(Pooled):
     MASKED_SET,
     broken=("Padding",),
     difficulty="value",
-    echo="padding filled with 0 before a maximum: right while any channel of a token is positive",
+    echo="https://github.com/allenai/allennlp/issues/3378",
     shows=amount(X, FULL),
 )
 class MaximumWithZeros(Pooled):
@@ -87,7 +87,7 @@ class MaximumWithZeros(Pooled):
     MASKED.without("LeftPadding"),
     broken=("Padding", "GradientOf(Padding)"),
     difficulty="always",
-    echo="a classifier that reads hidden[:, -1] of a batch padded on the right",
+    echo="https://github.com/huggingface/sentence-transformers/issues/3208",
     shows=amount(X, MASK),
 )
 class LastPosition(Pooled):
@@ -109,7 +109,7 @@ class LastPosition(Pooled):
     MASKED.without("GradientOf(Padding)"),
     broken=("LeftPadding",),
     difficulty="value",
-    echo="https://github.com/huggingface/transformers/issues/18478",
+    echo="https://github.com/huggingface/peft/issues/3620",
     shows=left(X, MASK),
 )
 class LastByCount(Pooled):
@@ -201,7 +201,7 @@ class SharedStatistics(Pooled):
     MASKED.without("LeftPadding"),
     broken=("Padding",),
     difficulty="always",
-    echo="a mask on the input only: after one layer with a bias, padding is no longer zero",
+    echo="https://github.com/thunlp/HATT-Proto/issues/12",
     shows=amount(X, FULL),
 )
 class BiasLeaks(nn.Module):

@@ -110,7 +110,7 @@ class Rescaled(Net):
     SET,
     broken=("NoState", "BatchIndependence"),
     difficulty="state",
-    echo="data-dependent initialisation at the first call, at evaluation too",
+    echo="https://github.com/rosinality/glow-pytorch/issues/6",
     shows=after((3 * OTHER,), X),
 )
 class FirstBatch(Net):
@@ -131,7 +131,7 @@ class FirstBatch(Net):
     TOKENS.also("Causality", "Prefix"),
     broken=("NoState", "Repeatability"),
     difficulty="state",
-    echo="a recurrent state kept from one batch to the next",
+    echo="https://github.com/HIT-SCIR/ELMoForManyLangs/issues/68",
     shows=repeated(X),
 )
 class NotReset(Net):
