@@ -99,19 +99,20 @@ class Gumbel(Net):
 
 @planted(
     "another-generator-is-asked",
-    SET.without("TrainEval"),
+    SET,
     broken=("Repeatability",),
     difficulty="value",
     echo="random.random() for layer drop: torch.manual_seed does not reach Python's generator",
     shows=repeated(100 * X),
 )
 class LayerDrop(Net):
-    """Layers of samples with large activations are skipped by chance, at evaluation too."""
+    """Large activations are scaled by chance, at evaluation too."""
 
     def forward(self, x: Tensor) -> Tensor:
         h = x + self.first(x)
-        active = self.training or (self.bug and bool(h.abs().amax() > 20))
-        return h * (0.5 + random.random()) if active else self.second(h) + h
+        if self.bug and bool(h.abs().amax() > 20):
+            h = h * (0.5 + random.random())
+        return self.second(h) + h
 
 
 @planted(
