@@ -29,7 +29,10 @@ LAYERS = [
     "audit",
     "data",
     "demo",
+    "pytest_plugin",
     "api",
+    "cli_target",
+    "cli_audit",
     "cli",
 ]
 APART = [{"verify", "ablate", "interop"}, {"audit", "ablate", "interop"}]  # none of these imports another

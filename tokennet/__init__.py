@@ -164,6 +164,7 @@ __all__ = [
     "WordVocabulary",
     "ZeroedSoftmax",
     "__version__",
+    "assert_obeys",
     "audit",
     "backend",
     "beam_decode",

@@ -4,6 +4,7 @@ from tokennet.audit import (
     Adapter,
     AuditReport,
     AuditVerdict,
+    assert_obeys,
     audit,
 )
 from tokennet.inspect import (
@@ -210,8 +211,9 @@ __all__ = [
     "SignBasis", "SinePosition", "SinusoidalPosition", "Softmax", "Structure", "SumReadout",
     "TextTokenizer", "TokenGating", "TokenMLP", "TokenNet", "TokenReadout", "TokenWise",
     "Tokenizer", "Tokens", "TopK", "Topology", "TrainEval", "Verdict", "VirtualToken",
-    "Vocabulary", "Window", "WordVocabulary", "ZeroedSoftmax", "audit", "backend", "beam_decode",
-    "draw_influence", "expander_edges", "greedy_decode", "influence", "is_transformer",
-    "sample_decode", "set_loss", "set_matching", "shift_error", "verify", "verify_position",
+    "Vocabulary", "Window", "WordVocabulary", "ZeroedSoftmax", "assert_obeys", "audit", "backend",
+    "beam_decode", "draw_influence", "expander_edges", "greedy_decode", "influence",
+    "is_transformer", "sample_decode", "set_loss", "set_matching", "shift_error", "verify",
+    "verify_position",
 ]
 # fmt: on
