@@ -4,7 +4,8 @@ python benchmarks/detector.py [--only NAME] [--budget SECONDS] [--quick]
 
 Every bug of `benchmarks/corpus` is judged beside its correct twin, and so are the difficult correct
 modules. Found: something that was promised is reported broken. Rightly named: one of the broken
-properties is among those that count for the bug. False alarm: anything on a correct module.
+properties is among those that count for the bug. False alarm: anything on a correct module. Exits
+with 1 where the audit finds less than 98 % of the bugs, raises a false alarm, or fails itself.
 """
 
 import argparse
@@ -202,6 +203,14 @@ def page(results: list[tuple[Tool, list[Outcome]]], budget: float) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def passes(found: Sequence[Outcome]) -> bool:
+    """Enough bugs found, nothing else reported, everything judged."""
+    bugs = [o for o in found if o.bug]
+    recall = sum(bool(o.broken) for o in bugs) / max(len(bugs), 1)
+    alarms = [o for o in found if o.broken and not o.bug]
+    return recall >= LEAST and not alarms and not any(o.failure for o in found)
+
+
 def peers() -> list[Tool]:
     """Other packages, as far as they are installed."""
     try:
@@ -240,12 +249,7 @@ def main() -> int:
     print(text)
     if options.only is None and not options.quick:
         write_whole(RESULTS, text)
-    own = results[0][1]
-    bugs = [o for o in own if o.bug]
-    found = sum(bool(o.broken) for o in bugs)
-    alarms = sum(bool(o.broken) for o in own if not o.bug)
-    failed = sum(bool(o.failure) for o in own)
-    return int(found < LEAST * len(bugs) or alarms > 0 or failed > 0)
+    return int(not passes(results[0][1]))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ sys.path.append(str(BENCHMARKS))
 
 from corpus import DIFFICULT, ENTRIES, Entry  # noqa: E402
 from corpus.entry import DIFFICULTIES, PROPERTIES  # noqa: E402
+from detector import Tool, line, outcomes, page, passes  # noqa: E402
 
 BITES, QUIET = 1e-4, 1e-9
 every = pytest.mark.parametrize("entry", ENTRIES, ids=lambda e: e.name)
@@ -88,3 +89,34 @@ def test_the_page_is_up_to_date() -> None:
 
     assert README.read_text() == page(), "run python benchmarks/corpus/table.py"
     assert sum(e.echo.startswith("https://") for e in ENTRIES) >= 60
+
+
+def test_the_benchmark_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Tools that know all, nothing, cry wolf, misname, or raise."""
+    entries = [*ENTRIES[:3], *DIFFICULT[:2]]
+
+    def fails(entry: Entry, bug: bool) -> tuple[str, ...]:
+        raise RuntimeError("no idea")
+
+    tools = {
+        "oracle": lambda entry, bug: entry.broken if bug else (),
+        "silent": lambda entry, bug: (),
+        "wolf": lambda entry, bug: entry.promises,
+        "otherwise": lambda entry, bug: ("Purity",) if bug else (),
+        "raises": fails,
+    }
+    found = {name: outcomes(Tool(name, judge), entries) for name, judge in tools.items()}
+    assert {name: passes(o) for name, o in found.items()} == {
+        "oracle": True, "silent": False, "wolf": False, "otherwise": True, "raises": False,
+    }  # fmt: skip
+    counted = {name: line(Tool(name, tools[name]), o)[1:5] for name, o in found.items()}
+    assert counted == {
+        "oracle": ["3 of 3", "3 of 3", "0 of 5", "0 of 8"],
+        "silent": ["0 of 3", "0 of 3", "0 of 5", "0 of 8"],
+        "wolf": ["3 of 3", "3 of 3", "5 of 5", "0 of 8"],
+        "otherwise": ["3 of 3", "0 of 3", "0 of 5", "0 of 8"],
+        "raises": ["0 of 3", "0 of 3", "0 of 5", "8 of 8"],
+    }
+    text = page([(Tool("wolf", tools["wolf"]), found["wolf"])], 1.0)
+    assert f"* False alarms: {ENTRIES[0].name} (" in text
+    assert "no idea" in capsys.readouterr().err
