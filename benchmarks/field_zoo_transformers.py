@@ -84,7 +84,7 @@ def _tiny(kind: str, *, causal: bool) -> Any:
     return type(default)(**(given | EXCEPTIONS.get(kind, {})))
 
 
-def _build(kind: str, *, causal: bool) -> nn.Module:
+def build(kind: str, *, causal: bool) -> nn.Module:
     import transformers
     from transformers.models.auto import modeling_auto
 
@@ -126,7 +126,7 @@ def transformers_modules() -> Iterator[tuple[str, Build]]:
     without = left_out()
     for kind in modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         if kind not in without:
-            yield f"{kind}, causal", partial(_build, kind, causal=True)
+            yield f"{kind}, causal", partial(build, kind, causal=True)
     for kind in modeling_auto.MODEL_MAPPING_NAMES:
         if kind not in without:
-            yield kind, partial(_build, kind, causal=False)
+            yield kind, partial(build, kind, causal=False)

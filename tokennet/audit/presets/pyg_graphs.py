@@ -123,13 +123,15 @@ def _operator(module: Any, name: str) -> Preset | None:
     call.add_graph()
     relations = number(module, "num_relations") if "edge_type" in accepted else None
     many = name != "FiLMConv" or (relations or 0) > 1
-    attribute = edge_channels(module) if "edge_attr" in accepted else None
-    if relations is not None and attribute is not None:
-        return None  # an adapter holds one table of edge features
     # Of several loops of one token, an operator that adds loops keeps the last weight, so weights
     # go with simple graphs only; FAConv takes them where it does not make its own.
     adds = getattr(module, "add_self_loops", False) or (name == "FAConv" and module.normalize)
     weighs = "edge_weight" in accepted and not adds
+    attribute = edge_channels(module) if "edge_attr" in accepted else None
+    if name == "PDNConv" and adds:
+        attribute = None  # it makes weights of them
+    if relations is not None and attribute is not None:
+        return None  # an adapter holds one table of edge features
     call.add_edge_facts(
         weighted=weighs,
         attribute=attribute,

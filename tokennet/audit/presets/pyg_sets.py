@@ -83,7 +83,7 @@ def _selection(place: int) -> Callable[[Any], Preset]:
         accepted = arguments(module)
         call = Call(module, _width(module))
         call.add_graph()
-        call.add_edge_facts(weighted="edge_weight" in accepted, attribute=None, types=None)
+        # ASAPooling adds loops, of which only the last one's weight is kept: no weights
         call.add_batch(accepted)
         return call.preset("Permutation", "BatchIndependence", output=_sum_by_sample(place))
 
@@ -131,7 +131,7 @@ def _dense(module: Any) -> Preset:
     return Preset(example, adapter, promised(module, *kept), masked_domain(module))
 
 
-_KINDS: dict[str, Callable[[Any], Preset]] = {
+KINDS: dict[str, Callable[[Any], Preset]] = {
     "BatchNorm": _norm,
     "InstanceNorm": _norm,
     "LayerNorm": _norm,
@@ -176,4 +176,4 @@ def recognise(module: nn.Module) -> Preset | None:
         return None
     if known_as(module, PACKAGE + ".aggr") is not None and name != "Aggregation":
         return _aggregation(module)
-    return _KINDS[name](module) if name in _KINDS else None
+    return KINDS[name](module) if name in KINDS else None
