@@ -206,3 +206,15 @@ def test_it_is_quick() -> None:
     start = time.perf_counter()
     symmetry_group(encoder(), num_tokens=5, dim=D)
     assert time.perf_counter() - start < 2
+
+
+def test_nets_are_asked_from_their_tokens() -> None:
+    def net(*mixers: tn.Mixer, readout: tn.Mixer) -> tn.TokenNet:
+        return tn.TokenNet(tn.FeatureTokenizer(3, D), mixers, readout)
+
+    block = tn.Block(D, tn.Attention(D, 2))
+    found = symmetry_group(net(block, readout=tn.MeanReadout(D, 2)))
+    assert (found.name, found.pooled) == ("S5", True)
+    placed = net(tn.LearnedPosition(5, D), block, readout=tn.MeanReadout(D, 2))
+    assert symmetry_group(placed).name == "trivial"
+    assert symmetry_group(net(block, readout=tn.TokenReadout(D, 2))).name == "S5"
