@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 SIGNS = {"holds": "✓", "broken": "✗", "undecided": "?", "not applicable": "·"}
 _FILLS = {"holds": "#0b5fa5", "broken": "#b84a00", "undecided": "#6f6f6f"}
 _PALE = {"holds": "#d3e5f5", "broken": "#fbdcc4", "undecided": "#e6e6e6"}
-_LETTER = 7.6  # width of a letter of 13 px, from above
+_LETTER = 8.2  # px of a letter of 12 px, of the widest of the page's fonts, and some room
 _ROW = 24
-_WIDE, _NARROW = 190, 26
+_WIDE, _NARROW = 22, 22  # letters of the widest column; px of one with an upright name
+_UPRIGHT = 32  # letters
+_FEW = 4  # columns of matplotlib's picture whose names lie flat
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Legend:
 LEGEND = (
     Legend("holds", True, "holds: not refuted"),
     Legend("broken", True, "broken"),
-    Legend("undecided", True, "undecided: too few inputs bear on it"),
+    Legend("undecided", True, "undecided: the table says why"),
     Legend("holds", False, "holds, not promised"),
     Legend("broken", False, "broken, not promised"),
     Legend("undecided", False, "undecided, not promised"),
@@ -81,12 +83,11 @@ def _class(status: str, promised: bool) -> str:
     return f"{status.split()[0]}{'' if promised else ' pale'}"
 
 
-def _shortened(words: str, width: float) -> str:
-    """The beginning and the end of a name that is too long: both tell it from others."""
-    room = max(int(width / _LETTER), 3)
+def _shortened(words: str, room: int) -> str:
+    """The beginning and the end of a name of too many letters: the end tells more."""
     if len(words) <= room:
         return words
-    head = (room - 1) // 2
+    head = (room - 1) // 3
     return f"{words[:head]}…{words[len(words) - (room - 1 - head) :]}"
 
 
@@ -98,19 +99,19 @@ def cell_id(column: int, row: str) -> str:
 def svg(reports: Mapping[str, AuditReport]) -> str:
     """The picture as inline SVG; colours come from the page's style, so that it has a dark form."""
     names, rows = list(reports), rows_of(reports)
-    left = max([len(row) for row in rows] + [8]) * _LETTER + 14
-    longest = max(len(name) for name in names) * _LETTER
-    column = min(max(longest + 18, 56), _WIDE)
+    left = max(len(row) for row in rows) * _LETTER + 14
+    letters = max(len(name) for name in names)
+    column = max(min(letters, _WIDE) * _LETTER + 10, 56)
     upright = column * len(names) > 900
-    column = _NARROW if upright else column
-    top = min(longest, 260) + 16 if upright else 34
+    column, room = (_NARROW, _UPRIGHT) if upright else (column, _WIDE)
+    top = min(letters, room) * _LETTER + 16 if upright else 34
     width, height = left + column * len(names) + 2, top + _ROW * len(rows) + 2
     parts = [
         f'<svg class="matrix" role="img" aria-label="properties and modules" width="{width:.0f}" '
         f'height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">'
     ]
     for i, name in enumerate(names):
-        x, words = left + column * (i + 0.5), escape(_shortened(name, 260 if upright else column))
+        x, words = left + column * (i + 0.5), escape(_shortened(name, room))
         place = (
             f'transform="translate({x + 4.5:.1f} {top - 8:.1f}) rotate(-90)"'
             if upright
@@ -159,8 +160,9 @@ def draw_matrix(reports: Mapping[str, AuditReport], ax: Any = None) -> "Axes":
 
     checked(reports)
     names, rows = list(reports), rows_of(reports)
+    upright = len(names) > _FEW
     if ax is None:
-        size = (2.8 + 0.3 * len(names), 1.6 + 0.22 * len(rows))
+        size = (2.8 + (0.3 if upright else 1.5) * len(names), 1.6 + 0.22 * len(rows))
         figure = Figure(figsize=(max(size[0], 5.6), size[1]), layout="constrained")
         FigureCanvasAgg(figure)
         ax = figure.subplots()
@@ -169,7 +171,8 @@ def draw_matrix(reports: Mapping[str, AuditReport], ax: Any = None) -> "Axes":
             _draw_cell(ax, i, j, _kind(reports[name].verdicts.get(row)))
     ax.set_xlim(-0.5, max(len(names), 1) - 0.5)
     ax.set_ylim(max(len(rows), 1) - 0.5, -0.5)
-    ax.set_xticks(range(len(names)), [_shortened(n, 300) for n in names], rotation=90, fontsize=8)
+    labels = [_shortened(name, _UPRIGHT if upright else _WIDE) for name in names]
+    ax.set_xticks(range(len(names)), labels, rotation=90 if upright else 0, fontsize=8)
     ax.set_yticks(range(len(rows)), rows, fontsize=8)
     ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
     ax.spines[:].set_visible(False)

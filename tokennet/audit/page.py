@@ -11,7 +11,7 @@ from tokennet.audit.report import AuditReport, AuditVerdict
 from tokennet.files import write_atomically
 
 _STYLE = Path(__file__).with_name("page.css")
-_OPEN = 4  # of more modules, only those with something broken are unfolded
+_OPEN = 4  # more modules are folded: a click on a cell of the picture leads into them
 
 
 def write_page(reports: Mapping[str, AuditReport], path: str | os.PathLike[str]) -> Path:
@@ -38,7 +38,7 @@ def page(reports: Mapping[str, AuditReport]) -> str:
         f'<p class="lead {"bad" if broken else "good"}">{_summary(reports, broken)}</p></header>',
         f"<main><section><h2>Overview</h2>{_overview(reports)}</section>",
         *(
-            _module(place, name, report, not report.ok or len(reports) <= _OPEN)
+            _module(place, name, report, len(reports) <= _OPEN)
             for place, (name, report) in enumerate(reports.items())
         ),
         "</main><footer><p>Written by <code>tokennet.audit</code>. A property that holds was not "
@@ -55,7 +55,7 @@ def _summary(reports: Mapping[str, AuditReport], broken: list[str]) -> str:
         return _found(report)
     if not broken:
         return f"Nothing broken in {len(reports)} modules."
-    return f"{len(broken)} of {len(reports)} modules break a property."
+    return f"Something is broken in {len(broken)} of {len(reports)} modules."
 
 
 def _found(report: AuditReport) -> str:
