@@ -180,7 +180,7 @@ class TrailingEmpty(Net):
 @planted(
     "empty-sample-in-the-middle-skipped",
     PACKED,
-    broken=APART,
+    broken=(*APART, "Interleaving"),
     difficulty="value",
     echo="https://github.com/pyg-team/pytorch_geometric/issues/6737",
     shows=lambda make: gap(make),

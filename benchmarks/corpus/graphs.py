@@ -273,3 +273,21 @@ class Counted(Graph):
         h = self.value(x[:size])
         y = x[:size] + self.out(h + self.mix(h, *edge_index))
         return torch.cat([y, x[size:]])
+
+
+@planted(
+    "repeated-edges-weigh-more",
+    ON_GRAPH,
+    broken=("DuplicateEdges",),
+    difficulty="always",
+    echo="an average over edges where one over neighbours is promised",
+    shows=twice(4, 1),
+)
+class RepeatedInMean(Graph):
+    """The mean over incoming edges; the twin takes the maximum, which repetition can't move."""
+
+    def mix(self, h: Tensor, source: Tensor, target: Tensor) -> Tensor:
+        way = "mean" if self.bug else "amax"
+        there = target[:, None].expand(-1, h.shape[1])
+        zero = torch.zeros_like(h)
+        return zero.scatter_reduce(0, there, h[source], way, include_self=False)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from corpus.demonstrations import changed, layouts
+from corpus.demonstrations import built, cast, changed, difference, layouts
 from corpus.entry import planted
 from corpus.masks import Masked
 from corpus.parts import clear, mean
@@ -142,3 +142,25 @@ class Shortcut(Masked):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         y = super().forward(x, mask)
         return y if x.is_contiguous() or not self.bug else super().forward(2 * x, mask)
+
+
+@planted(
+    "offset-of-a-view-ignored",
+    SET,
+    broken=("MemoryLayout",),
+    difficulty="value",
+    echo="a kernel that is handed the start of the storage instead of the tensor's",
+    shows=lambda make: sliced(make),
+)
+class OffsetIgnored(Net):
+    """A slice of a larger tensor is read from where the larger one begins."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.bug:
+            x = x.as_strided(x.shape, x.stride(), 0)
+        return self.second(self.first(x) + x.mean(1, keepdim=True))
+
+
+def sliced(make) -> float:
+    module, (x,) = built(make), cast((X,))
+    return difference(module(x), module(torch.cat([x + 1, x])[len(x) :]))

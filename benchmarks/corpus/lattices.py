@@ -96,6 +96,27 @@ class Ring(nn.Module):
         return self.readout(self.convolution(x.mT).mT)
 
 
+@planted(
+    "every-second-token",
+    CYCLIC,
+    broken=("CyclicShift",),
+    difficulty="always",
+    echo="strided pooling and repeating: only even shifts commute",
+    shows=shifted(8),
+)
+class EverySecond(nn.Module):
+    """A context of every second token; the twin takes all."""
+
+    def __init__(self, bug: bool):
+        super().__init__()
+        self.stride = 2 if bug else 1
+        self.readout = Readout(DIM)
+
+    def forward(self, x: Tensor) -> Tensor:
+        held = x[:, :: self.stride].repeat_interleave(self.stride, 1)[:, : x.shape[1]]
+        return self.readout(x + held.roll(1, 1))
+
+
 class Torus(nn.Module):
     """A convolution of 3 x 3 on a torus of tokens."""
 
@@ -215,6 +236,29 @@ class Together(Codes):
         if self.bug:
             vectors = vectors.sum(2, keepdim=True)
         return super().codes(vectors)
+
+
+@planted(
+    "signs-of-large-entries",
+    SIGNED,
+    broken=("SignBasis",),
+    difficulty="value",
+    echo="clipping on one side only: eigenvectors that sit on one token keep their sign",
+    shows=lambda make: localised(make),
+)
+class LargeEntries(Codes):
+    """Entries beyond 0.9 lose their invariance; short samples have such eigenvectors."""
+
+    def codes(self, vectors: Tensor) -> Tensor:
+        even = super().codes(vectors)
+        return even + (vectors > 0.9) * self.code(vectors) if self.bug else even
+
+
+def localised(make) -> float:
+    """Eigenvectors that are one at a token each."""
+    module, x = built(make), features(tokens=3)
+    vectors = torch.eye(3).expand(3, 3, 3)
+    return difference(call(module, x, vectors), call(module, x, -vectors))
 
 
 @planted(

@@ -271,3 +271,18 @@ class AllValid(Attention):
         if self.bug and bool(mask.all()):
             q = q * 3**0.5
         return clear(self.out(merge(softmax(q @ k.mT, mask[:, None, None]) @ v)), mask)
+
+
+@planted(
+    "weights-of-zero-times-nan",
+    MASKED_SET,
+    broken=("NaNPadding",),
+    difficulty="value",
+    echo="a padded value of NaN times an attention weight of zero",
+    shows=content(X, MASK, value=float("nan")),
+)
+class ZeroTimesNaN(Masked):
+    """Scores are masked, values are not."""
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        return super().forward(x if self.bug else clear(x, mask), mask)
