@@ -10,8 +10,8 @@ import pytest
 from matplotlib.patches import Rectangle
 
 import tokennet as tn
-from tokennet.audit.matrix import LEGEND, SIGNS, draw_matrix, rows_of, svg
-from tokennet.audit.page import number, page, write_page
+from tokennet.audit.matrix import LEGEND, SIGNS, rows_of, svg
+from tokennet.audit.page import draw_matrix, number, page, write_page
 from tokennet.audit.report import AuditReport, AuditVerdict
 from tokennet.verify.plans import Plan
 from tokennet.verify.report import Witness
@@ -80,8 +80,10 @@ def read(reports) -> Reader:
 def test_the_page_says_what_was_found():
     words = " ".join(read({"my:net": BROKEN, "other": FINE}).words)
     for part in (
-        "Audit of 2 modules", "Something is broken in 1 of 2 modules.", "my:net", "Broken: Causality.",
-        "tokens after position 0 changed, seen in the output", "lengths (1, 3), holes, random edges, eval",
+        "Audit of 2 modules", "Something is broken in 1 of 2 modules.", "my:net",
+        "Broken: Causality.",
+        "tokens after position 0 changed, seen in the output",
+        "lengths (1, 3), holes, random edges, eval",
         "layers.0.attention", "import torch\nnet(x < 3)", "f(x)[t] = ...", "0.31", "2.1·10⁻¹⁵",
         "the output depends on tokens; not on order", "3 x RuntimeError: too long", "no edges",
         "40 inputs, seed 11, 1.2 s", "torch Net", "too few", "Nothing broken.", "(not promised)",
