@@ -120,26 +120,44 @@ def noise_of(
     """How far the output moves when everything, the input too, is rounded a little differently.
 
     Three times at most: once is enough where the error to judge is a million times the noise.
+    Equal values are rounded equally, so that ties stay ties; once more they are not, which counts
+    where the output follows smoothly (a norm of constant tokens), not where it jumps.
     """
-    largest = 0.0
+    least, largest = least_floor(tokens.x.dtype), 0.0
     for k in ROUNDINGS:
-        try:
-            with disturbed_weights(module, k), Rounding(k):
-                moved = again(_disturbed_tokens(tokens, k))
-        except Exception:  # an operation that no mode can follow: the input alone is disturbed
-            moved = again(_disturbed_tokens(tokens, k))
-        largest = max(largest, gap(plain, moved))  # inf where rounding alone leaves the range
-        if error > CLEAR * max(largest, least_floor(tokens.x.dtype)):
-            break
-    return largest
+        # inf where rounding alone leaves the range
+        largest = max(largest, gap(plain, _rounded(module, tokens, again, k, by_place=False)))
+        if error > CLEAR * max(largest, least):
+            return largest
+    moved = gap(plain, _rounded(module, tokens, again, ROUNDINGS[0], by_place=True))
+    smooth = moved < torch.finfo(tokens.x.dtype).eps ** 0.5
+    return max(largest, moved) if smooth else largest
 
 
-def _disturbed_tokens(tokens: Tokens, k: float) -> Tokens:
+def _rounded(
+    module: nn.Module,
+    tokens: Tokens,
+    again: Callable[[Tokens], Tensor],
+    k: float,
+    *,
+    by_place: bool,
+) -> Tensor:
+    """The output with all operations, the weights and the input rounded differently."""
+    moved = _disturbed_tokens(tokens, k, by_place)
+    try:
+        with disturbed_weights(module, k), Rounding(k, by_place=by_place):
+            return again(moved)
+    except Exception:  # an operation that no mode can follow: the input alone is disturbed
+        return again(moved)
+
+
+def _disturbed_tokens(tokens: Tokens, k: float, by_place: bool = False) -> Tokens:
     structure = tokens.structure
     memory = structure.memory
     if memory is not None:
-        structure = structure.with_facts(memory=Tokens(disturbed(memory.x, k), memory.structure))
-    return Tokens(disturbed(tokens.x, k), structure)
+        other = disturbed(memory.x, k, by_place=by_place)
+        structure = structure.with_facts(memory=Tokens(other, memory.structure))
+    return Tokens(disturbed(tokens.x, k, by_place=by_place), structure)
 
 
 def compare_gradients(
@@ -182,17 +200,21 @@ def _gradient_noise(
     error: float,
 ) -> list[float]:
     largest = [0.0] * (len(plain) - 1)
-    for k in ROUNDINGS:
-        moved_side = replace(side, tokens=_disturbed_tokens(side.tokens, k))
+    dtype = side.tokens.x.dtype
+    ways = [(k, False) for k in ROUNDINGS] + [(ROUNDINGS[0], True)]
+    for k, by_place in ways:
+        moved_side = replace(side, tokens=_disturbed_tokens(side.tokens, k, by_place))
         try:
-            with disturbed_weights(module, k), Rounding(k):
+            with disturbed_weights(module, k), Rounding(k, by_place=by_place):
                 moved = measure(module, moved_side, cotangent, pooled)
         except Exception:
             moved = measure(module, moved_side, cotangent, pooled)
         found = differences(plain, _double(moved))[1:]
+        if by_place:  # counts where the gradient follows smoothly, not where it jumps
+            found = [e if e < torch.finfo(dtype).eps ** 0.5 else 0.0 for e in found]
         finite = [e if e != float("inf") else 0.0 for e in found]
         largest = [max(pair) for pair in zip(largest, finite, strict=True)]
-        if error > CLEAR * max(*largest, least_floor(side.tokens.x.dtype)):
+        if error > CLEAR * max(*largest, least_floor(dtype)):
             break
     largest[1] = 0.0  # what is out of reach is out of reach, however one rounds
     return largest

@@ -33,9 +33,9 @@ def heard_facts(session: Session) -> dict[str, bool]:
 def _plans(session: Session) -> list[Plan]:
     low, high = session.domain.num_tokens
     batch = 1 if session.roles.single else max(1, session.domain.batch[0])
-    sizes = dict.fromkeys(
-        min(max(n, low, 1), high) for n in (6, 4, 8, max(session.roles.size()[1], 1))
-    )
+    wanted = (6, 4, 8, session.roles.size()[1], high)
+    fits = [n for n in wanted if n >= max(low, 1) and session.within(batch, n)]
+    sizes = list(dict.fromkeys(fits))[:4]
     listed = session.roles.edges is not None
     graphs = ("cycle", "star", "random", "complete")
     return [
@@ -114,7 +114,7 @@ def reach(session: Session) -> int | None:
     """How many edges away an output hears, measured on a directed path; None: no end was seen."""
     low, high = session.domain.num_tokens
     n = min(max(PATH, low), high)
-    if session.roles.edges is None or session.pooled or n < 3:
+    if session.roles.edges is None or session.pooled or n < 3 or not session.within(1, n):
         return None
     plan = replace(session.plain((n,)), graph="path")
     try:

@@ -141,8 +141,11 @@ def _lines(v: AuditVerdict, stated: bool) -> list[str]:
     return lines
 
 
+_WORDS = {"tokens": "other tokens", "order": "their order", "mask": "the mask"}
+
+
 def _heard(facts: Mapping[str, bool]) -> str:
-    yes = [name for name, on in facts.items() if on]
-    no = [name for name, on in facts.items() if not on]
-    heard = f"the output depends on {', '.join(yes)}" if yes else "the output depends on nothing"
+    yes = [_WORDS.get(name, name) for name, on in facts.items() if on]
+    no = [_WORDS.get(name, name) for name, on in facts.items() if not on]
+    heard = f"the output depends on {', '.join(yes)}" if yes else "the output depends on the input"
     return heard + (f"; not on {', '.join(no)}" if no else "")

@@ -91,8 +91,16 @@ class Session:
     def rows(self, module: Adapted, tokens: Tokens, *, no_grad: bool = True) -> Tensor:
         return output(module, tokens, self.pooled, no_grad=no_grad)
 
+    def within(self, batch: int, num_tokens: int) -> bool:
+        """Whether so many samples of so many tokens, padding included, are inside the domain."""
+        (few, many), (_, high) = self.domain.batch, self.domain.num_tokens
+        inside = num_tokens <= high and num_tokens % self.domain.multiple_of == 0
+        return inside and (few <= batch <= many or self.roles.single)
+
     def accepts(self, plan: Plan) -> bool:
-        """Whether a call goes through."""
+        """Whether a call is inside the domain, and goes through."""
+        if not self.within(len(plan.lengths), max(plan.lengths, default=0)):
+            return False
         try:
             self.answer(plan)
         except Exception as error:
@@ -171,10 +179,13 @@ class Session:
     def _probes(self) -> list[Plan]:
         """Calls that go through, of different sizes where the module takes them."""
         batch, length = self.roles.size()
-        low, high = self.domain.num_tokens
+        low = max(self.domain.num_tokens[0], 1)
         few, many = self.domain.batch
-        fit = lambda n: min(max(n, low, 1), high)  # noqa: E731
-        lengths = {length: 0, fit(5): 0, fit(7): 0, fit(11): 0}
+        step = self.domain.multiple_of
+        least = -(-low // step) * step
+        lengths = dict.fromkeys(
+            n for n in (length, 5, 7, 11, least, least + step, least + 2 * step) if n >= low
+        )
         wanted = [(b, n) for n in lengths for b in (batch, min(max(2, few), many), min(3, many))]
         plans, seen = [], set()
         for b, n in wanted:

@@ -97,7 +97,11 @@ def case_of(law: Law, given: Input) -> Case | None:
         return None
     rng = torch.Generator().manual_seed(given.plan.change)
     found = law.case(given.tokens, rng)
-    return None if found is None or rows_of(found, given.session.pooled) is None else found
+    if found is None or rows_of(found, given.session.pooled) is None:
+        return None
+    layout = found.tokens.structure.layout
+    size = layout.max_length
+    return found if given.session.within(layout.batch, size) else None
 
 
 def try_outputs(law: Law, given: Input, case: Case) -> Trial | None:

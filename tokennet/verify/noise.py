@@ -19,11 +19,14 @@ _ODD = {torch.int64: 0x1E3779B97F4A7C15, torch.int32: 0x1E3779B1, torch.int16: 0
 
 
 class Rounding(TorchDispatchMode):
-    """Inside, each operation rounds a little differently; `k` chooses how."""
+    """Inside, each operation rounds a little differently; `k` chooses how.
 
-    def __init__(self, k: float):
+    `by_place`: equal values at different places are rounded differently too.
+    """
+
+    def __init__(self, k: float, *, by_place: bool = False):
         super().__init__()
-        self.k = k
+        self.k, self.by_place = k, by_place
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -34,12 +37,12 @@ class Rounding(TorchDispatchMode):
         if func.is_view or func._schema.is_mutable:
             return out
         if isinstance(out, Tensor):
-            return disturbed(out, self.k)
-        return tree_map_only(Tensor, lambda t: disturbed(t, self.k), out)
+            return disturbed(out, self.k, by_place=self.by_place)
+        return tree_map_only(Tensor, lambda t: disturbed(t, self.k, by_place=self.by_place), out)
 
 
-def disturbed(t: Tensor, k: float) -> Tensor:
-    """t, each value with its last two bits replaced by a hash of the others.
+def disturbed(t: Tensor, k: float, *, by_place: bool = False) -> Tensor:
+    """t, each value with its last two bits replaced by a hash of the others, and of its place.
 
     Doing it twice changes nothing and no order is turned round: what is only copied, sorted or
     compared (topk, gather, a maximum) is rounded once, as in floating point arithmetic.
@@ -48,7 +51,10 @@ def disturbed(t: Tensor, k: float) -> Tensor:
         return t
     kind, shift = _BITS[t.element_size()]
     upper = t.detach().view(kind) >> 2
-    mixed = (upper ^ int(k)) * _ODD[kind]
+    key = upper ^ int(k)
+    if by_place:
+        key = key ^ (torch.arange(t.numel(), device=t.device).view(t.shape) * 40_503).to(kind)
+    mixed = key * _ODD[kind]
     moved = ((upper << 2) | (((mixed >> shift) ^ mixed) & 3)).view(t.dtype)
     # Whole numbers are exact: counts, 0 and 1, masks near the largest number, infinities.
     return torch.where(t == t.round(), t, moved)

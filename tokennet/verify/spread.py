@@ -115,6 +115,11 @@ def shrunk(plan: Plan, breaks: Callable[[Plan], bool], layouts: Sequence[str]) -
             return plan
 
 
+def _shorter(n: int) -> list[int]:
+    """Fewer tokens, the fewest first."""
+    return sorted({1, 2, 3, n // 2, n - n // 4, n - n // 8, n - 1} - {0, -1})
+
+
 def _simpler(plan: Plan, layouts: Sequence[str]) -> Iterator[Plan]:
     """Plans a step simpler, the largest steps first."""
     lengths, memory, batch = plan.lengths, plan.memory, len(plan.lengths)
@@ -129,13 +134,13 @@ def _simpler(plan: Plan, layouts: Sequence[str]) -> Iterator[Plan]:
                 grid = (*plan.grid[:axis], n - 1, *plan.grid[axis + 1 :])
                 yield replace(plan, grid=grid, lengths=(math.prod(grid),) * batch)
     elif plan.layout == "dense" or len(set(lengths)) == 1:
-        for n in sorted({1, 2, 3, lengths[0] // 2, lengths[0] - 1} - {0, -1}):
+        for n in _shorter(lengths[0]):
             if n < lengths[0]:
                 yield replace(plan, lengths=(n,) * batch)
     else:
         for b, old in enumerate(lengths):
-            for n in sorted({1, 2, old // 2, old - 1}):
-                if 0 < n < old:
+            for n in _shorter(old):
+                if n < old:
                     yield replace(plan, lengths=(*lengths[:b], n, *lengths[b + 1 :]))
     plain = Plan(())
     for name in ("values", "weighted", "train", "no_grad", "strided", "dtype", "seed"):

@@ -19,6 +19,7 @@ ORDERED = (
     "LCMAggregation",
     "PatchTransformerAggregation",
 )
+SELECTING = ("TopKPooling", "SAGPooling", "ASAPooling", "EdgePooling", "ClusterPooling")
 Count = Callable[[Any], int | None]
 
 
@@ -190,6 +191,12 @@ def has_order(module: nn.Module) -> bool:
     return any(known_as(m, PACKAGE) in ORDERED for m in module.modules() if m is not module) or (
         known_as(module, PACKAGE) in ORDERED
     )
+
+
+def selects(module: nn.Module) -> bool:
+    """Whether tokens are chosen by their scores: equal scores are decided by places in the batch,
+    so nothing is promised of order or company."""
+    return any(known_as(m, PACKAGE + ".pool") in SELECTING for m in module.modules())
 
 
 def sees_whole_sample(norm: nn.Module) -> bool:

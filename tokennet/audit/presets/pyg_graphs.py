@@ -34,6 +34,7 @@ from tokennet.audit.presets.pyg_facts import (
     has_order,
     hops_of,
     in_channels,
+    selects,
     sees_whole_sample,
     width_of,
 )
@@ -106,7 +107,10 @@ class Call:
         """All of it."""
         adapter = Adapter(**self.roles, alongside=self.alongside, output=output)
         limits = domain(self.module, **settings)
-        return Preset(self.example, adapter, promised(self.module, *names), limits)
+        kept = promised(self.module, *names)
+        if not limits.get("train", True):
+            kept = tuple(name for name in kept if name != "TrainEval")
+        return Preset(self.example, adapter, kept, limits)
 
 
 def _local(hops: int | None) -> tuple[str, ...]:
@@ -194,12 +198,9 @@ def _whole_graph(module: Any) -> Preset | None:
     call.add_edge_facts(weighted=weighs, attribute=attribute, types=None)
     call.add_batch(accepted)
     together = ("BatchIndependence",) if "batch" in call.roles else ()
-    preset = call.preset(*ORDERLESS, *together)
-    if known_as(module, PACKAGE) != "PMLP":
-        return preset
-    # documented: an MLP in training, a graph net in evaluation
-    kept = tuple(p for p in preset.promises if p != "TrainEval")
-    return Preset(preset.example, preset.adapter, kept, {"train": False})
+    # PMLP is documented to be an MLP in training, a graph net in evaluation
+    settings = {"train": False} if known_as(module, PACKAGE) == "PMLP" else {}
+    return call.preset(*(() if selects(module) else (*ORDERLESS, *together)), **settings)
 
 
 def _own_message_passing(module: Any) -> Preset | None:
@@ -223,7 +224,6 @@ WHOLE = (
     "PMLP",
     "SGFormer",
     "Polynormer",
-    "ARLinkPredictor",
 )
 _BASE = "torch_geometric.nn.conv.message_passing.MessagePassing"
 

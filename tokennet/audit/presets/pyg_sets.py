@@ -85,7 +85,7 @@ def _selection(place: int) -> Callable[[Any], Preset]:
         call.add_graph()
         # ASAPooling adds loops, of which only the last one's weight is kept: no weights
         call.add_batch(accepted)
-        return call.preset("Permutation", "BatchIndependence", output=_sum_by_sample(place))
+        return call.preset(output=_sum_by_sample(place))  # see `selects`
 
     return make
 
@@ -164,6 +164,7 @@ WITHOUT_PRESET: dict[str, str] = {
     "PANPooling": "takes a sparse matrix",
     "HeteroBatchNorm": "takes the type of each token, numbers of a small range",
     "HeteroLayerNorm": "takes the type of each token, numbers of a small range",
+    "ARLinkPredictor": "answers for each edge",
     "JumpingKnowledge": "takes a list of outputs",
     "MetaLayer": "made of the user's functions",
 }
