@@ -1,6 +1,7 @@
 """The command `tokennet audit`: what it takes, what it prints, how it ends."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -60,6 +61,22 @@ def _own(tmp_path, monkeypatch):
 
 def invoke(name, *words):
     return CliRunner().invoke(app, ["audit", f"my_audited:{name}", *words])
+
+
+def test_help_imports_nothing_heavy():
+    code = """
+import sys
+from tokennet.cli import main
+sys.argv = ["tokennet", "audit", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert not end.code, end.code
+print("loaded:", [name for name in ("torch", "numpy", "matplotlib") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.rstrip().endswith("loaded: []")
+    assert "--property" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["make", "pair"])

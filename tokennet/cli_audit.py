@@ -139,7 +139,7 @@ def _print_table(report: "AuditReport") -> None:
     console.print(Text(lines[0], style="bold" if report.ok else "bold red"))
     console.print(_table(report))
     for v in report.verdicts.values():
-        if not v.ok:
+        if not v.ok or (v.promised and v.status == "undecided"):
             console.print(Text(_details(v)), soft_wrap=True)
     shown = {v.name for v in report.verdicts.values()}
     rest = [line for line in lines[2:] if _ends(line, shown)]
@@ -172,7 +172,7 @@ def _table(report: "AuditReport") -> "Table":
 
 
 def _details(v: "AuditVerdict") -> str:
-    lines = [f"! {v.name}: {v.note}"]
+    lines = [f"{' ' if v.ok else '!'} {v.name}: {v.note}"]
     if v.witness is not None:
         lines.append(f"    smallest witness: {v.witness.change}, seen in the {v.witness.what}")
         lines.append(f"      {v.witness.plan}")
