@@ -156,7 +156,6 @@ def _nets() -> Iterator[tuple[str, Build]]:
         "PMLP": lambda: m.PMLP(DIM, 6, OUT, 2),
         "SGFormer": lambda: m.SGFormer(DIM, 6, OUT),
         "Polynormer": lambda: m.Polynormer(DIM, 6, OUT, 2, 1),
-        "ARLinkPredictor": lambda: m.ARLinkPredictor(DIM, 6, OUT),
     }.items()
 
 

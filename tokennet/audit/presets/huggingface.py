@@ -160,7 +160,7 @@ def _language_model(module: Any, accepted: dict[str, inspect.Parameter]) -> Pres
     example = {"input_ids": ids(module, words, SAMPLES, TOKENS)}
     roles: dict[str, Any] = {}
     kept = ["BatchIndependence"]
-    if "attention_mask" in accepted:
+    if "attention_mask" in accepted and module.config.model_type != "rwkv":  # there unused, it says
         example["attention_mask"] = _real(module, TOKENS)
         roles |= {"mask": "attention_mask", "mask_kind": "keep"}
         kept.append("Padding")

@@ -34,8 +34,8 @@ from tokennet.audit.presets.pyg_facts import (
     has_order,
     hops_of,
     in_channels,
-    selects,
     sees_whole_sample,
+    selects,
     width_of,
 )
 
