@@ -105,7 +105,7 @@ class PaddingWord(Words):
 @planted(
     "pairs-of-words-across-samples",
     IDS.also("Causality", "Prefix"),
-    broken=("BatchIndependence",),
+    broken=("BatchIndependence", "Causality", "Prefix"),
     difficulty="always",
     echo="the word before, found by shifting the flattened batch",
     shows=alone(words(), sample=1),
