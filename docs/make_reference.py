@@ -72,6 +72,16 @@ GROUPS = {
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
         "CyclicShift", "GridShift", "Causality", "MemoryPermutation", "Locality",
     ],
+    "Properties that an audit asks about": [
+        "Padding", "NaNPadding", "LeftPadding", "Interleaving", "Prefix", "Cache", "EdgeOrder",
+        "DuplicateEdges", "SignBasis", "TrainEval", "MemoryLayout", "Repeatability", "NoState",
+        "Purity", "Finite", "GradientOf",
+    ],
+    "Audit of any module": [
+        "audit", "Adapter", "AuditReport", "AuditVerdict", "assert_obeys", "write_page",
+        "draw_matrix", "symmetry_group", "SymmetryGroup", "distinguishes", "Distinguished",
+        "PairFinding", "graph_pairs", "brec_pairs",
+    ],
     "Verification": [
         "verify", "Domain", "Report", "Verdict", "LawBrokenError", "verify_position",
         "PositionReport",

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import tokennet as tn
-from tokennet.audit.distinguish import distinguishes
-from tokennet.audit.pairs_of_graphs import BREC, Graph, brec_pairs, graph_of, graph_pairs
+from tokennet.audit.expressivity.distinguish import distinguishes
+from tokennet.audit.expressivity.pairs import BREC, Graph, brec_pairs, graph_of, graph_pairs
 
 D = 8
 HEXAGON = "hexagon and two triangles"

@@ -5,9 +5,9 @@ import torch
 from torch import Tensor, nn
 
 import tokennet as tn
-from tokennet.audit.group import symmetry_group
-from tokennet.audit.group_elements import Group, compose, inverse, swap
-from tokennet.audit.group_names import name_of, ranges
+from tokennet.audit.symmetry.elements import Group, compose, inverse, swap
+from tokennet.audit.symmetry.group import symmetry_group
+from tokennet.audit.symmetry.names import name_of, ranges
 
 D = 8
 

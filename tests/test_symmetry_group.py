@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 import tokennet as tn
 from tokennet.audit import group as group_code
-from tokennet.audit.group import symmetry_group
-from tokennet.audit.group_elements import swap
+from tokennet.audit.symmetry.elements import swap
+from tokennet.audit.symmetry.group import symmetry_group
 
 D = 8
 

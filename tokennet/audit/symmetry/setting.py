@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tokennet.audit.group_module import Setting, takes_structure
+from tokennet.audit.symmetry.module import Setting, takes_structure
 from tokennet.checks import positive, type_error, value_error
 from tokennet.structure import Edges, Structure, Tokens
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tokennet.audit.group_elements import Group, Permutation, compose, inverse, period, swap
+from tokennet.audit.symmetry.elements import Group, Permutation, compose, inverse, period, swap
 
 
 def name_of(group: Group) -> str:

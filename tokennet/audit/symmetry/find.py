@@ -11,9 +11,9 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from tokennet.audit.group_elements import Group, Permutation, closed, compose, cycles
-from tokennet.audit.group_module import Trial
-from tokennet.audit.group_search import automorphisms, pair_colours, usual_suspects
+from tokennet.audit.symmetry.elements import Group, Permutation, closed, compose, cycles
+from tokennet.audit.symmetry.module import Trial
+from tokennet.audit.symmetry.search import automorphisms, pair_colours, usual_suspects
 
 MORE = (
     0.01,

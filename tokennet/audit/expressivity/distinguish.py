@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tokennet.audit.distinguish_result import Distinguished, PairFinding, Status
-from tokennet.audit.group_module import first_tensor, ready, takes_structure, working_dtype
-from tokennet.audit.pairs_of_graphs import Graph, graph_of, graph_pairs
+from tokennet.audit.expressivity.pairs import Graph, graph_of, graph_pairs
+from tokennet.audit.expressivity.result import Distinguished, PairFinding, Status
+from tokennet.audit.symmetry.module import first_tensor, ready, takes_structure, working_dtype
 from tokennet.checks import positive, type_error, value_error
 from tokennet.structure import Edges, Structure
 from tokennet.verify.check import REFUTED, relative_error

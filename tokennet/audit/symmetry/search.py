@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from tokennet.audit.group_elements import Permutation, orbits, swap
-from tokennet.audit.group_module import Subject
+from tokennet.audit.symmetry.elements import Permutation, orbits, swap
+from tokennet.audit.symmetry.module import Subject
 
 LEAVES, ALL_LEAVES = 200, 3000  # candidates tried for each coset, and in all
 STEPS = 20_000  # refinements in all

@@ -8,13 +8,20 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from tokennet.audit.group_elements import Group
-from tokennet.audit.group_find import Judge, exhaustive, searched
-from tokennet.audit.group_module import Setting, Subject, Trial, ready, says_pooled, working_dtype
-from tokennet.audit.group_names import name_of
-from tokennet.audit.group_result import SymmetryGroup
-from tokennet.audit.group_search import automorphisms
-from tokennet.audit.group_setting import setting_of
+from tokennet.audit.symmetry.elements import Group
+from tokennet.audit.symmetry.find import Judge, exhaustive, searched
+from tokennet.audit.symmetry.module import (
+    Setting,
+    Subject,
+    Trial,
+    ready,
+    says_pooled,
+    working_dtype,
+)
+from tokennet.audit.symmetry.names import name_of
+from tokennet.audit.symmetry.result import SymmetryGroup
+from tokennet.audit.symmetry.search import automorphisms
+from tokennet.audit.symmetry.setting import setting_of
 from tokennet.checks import type_error, value_error
 from tokennet.structure import Edges, Tokens
 from tokennet.verify.check import relative_error

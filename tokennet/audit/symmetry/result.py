@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from tokennet.audit.group_elements import Group, Permutation, cycles
+from tokennet.audit.symmetry.elements import Group, Permutation, cycles
 from tokennet.checks import value_error
 
 
