@@ -147,11 +147,8 @@ def checklist(title: str) -> Tool:
 
     def judge(entry: Entry, bug: bool) -> tuple[str, ...]:
         args = entry.example()
-        if (
-            not is_dense(entry)
-            or len(args) > 2
-            or (len(args) == 2 and "mask" not in entry.arguments)
-        ):
+        joined = "mask" in entry.arguments and args[0].is_floating_point()
+        if not is_dense(entry) or len(args) > 1 + joined:
             return ()
 
         def make() -> nn.Module:
