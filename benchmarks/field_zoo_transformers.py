@@ -16,6 +16,7 @@ SIZES: dict[int, str] = {
     WORDS: "vocab_size src_vocab_size tgt_vocab_size decoder_vocab_size max_position_embeddings "
     "n_positions n_ctx max_seq_len max_source_positions max_target_positions "
     "max_2d_position_embeddings max_encoder_position_embeddings max_decoder_position_embeddings "
+    "shape_vocab_size pronunciation_vocab_size "
     "vocab_size_per_layer_input context_length index_topk embedding_dim entity_vocab_size",
     HIDDEN: "hidden_size d_model n_embd dim emb_dim embedding_size attention_hidden_size lru_width "
     "word_embed_proj_dim pooler_hidden_size true_hidden_size projection_dim image_size",
