@@ -53,8 +53,10 @@ SPECIAL = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}  # where the
 
 
 def _default(kind: str) -> Any:
+    import transformers
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+    transformers.logging.set_verbosity_error()  # defaults warn of themselves
     return CONFIG_MAPPING[kind]()
 
 
@@ -86,10 +88,8 @@ def _tiny(kind: str, *, causal: bool) -> Any:
 
 
 def build(kind: str, *, causal: bool) -> nn.Module:
-    import transformers
     from transformers.models.auto import modeling_auto
 
-    transformers.logging.set_verbosity_error()
     config = _tiny(kind, causal=causal)
     table = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING if causal else modeling_auto.MODEL_MAPPING
     found = table[type(config)]
