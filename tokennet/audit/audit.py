@@ -94,6 +94,7 @@ def audit(
         found = resolve(module, preset.example, preset.adapter)
         limits = _domain(found, domain, preset)
         session = _opened(Session(module, found, limits, seed, randomise), quick)
+        session.half = domain is not None and torch.float16 in domain.dtypes
         promises = properties if properties is not None else (preset.promises or None)
         deadline = time.thread_time() + budget
         search = _search(session, promises, seed)

@@ -5,7 +5,6 @@ Axes: R compared rows, C channels of the output.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,25 +33,35 @@ CLEAR = 1e6  # times the noise: no third measurement would change the verdict
 class Finding:
     """How far two calls differ, relative to the channel, beside the rounding noise of both.
 
-    `what` differs: "output", or which gradient.
+    `what` differs: "output", or which gradient. `short`: numbers of two bytes.
     """
 
     error: float
     floor: float
     what: str = "output"
+    short: bool = False
 
     @property
     def refuted(self) -> bool:
-        return self.error > REFUTED * self.floor
+        return self.error > (REFUTED / 4 if self.short else REFUTED) * self.floor
 
     @property
     def undecided(self) -> bool:
-        return not self.refuted and self.error > UNDECIDED * self.floor
+        return not self.refuted and self.error > self.doubtful * self.floor
+
+    @property
+    def doubtful(self) -> float:
+        return UNDECIDED / 4 if self.short else UNDECIDED
+
+
+def is_short(dtype: torch.dtype) -> bool:
+    """Whether numbers are of two bytes: 64 times their rounding would be all there is."""
+    return dtype.itemsize == 2
 
 
 def least_floor(dtype: torch.dtype) -> float:
-    """What a sum of a few hundred terms may lose."""
-    return 16 * torch.finfo(dtype).eps
+    """What a sum of a few hundred terms may lose, which numbers of two bytes add up in four."""
+    return (2 if is_short(dtype) else 16) * torch.finfo(dtype).eps
 
 
 def output(module: nn.Module, tokens: Tokens, pooled: bool, *, no_grad: bool) -> Tensor:
@@ -65,11 +74,11 @@ def output(module: nn.Module, tokens: Tokens, pooled: bool, *, no_grad: bool) ->
 
 
 def gap(a: Tensor, b: Tensor) -> float:
-    """The relative error of b, of what is finite in a; inf where b is not."""
+    """The relative error of what is finite; inf where one is finite and the other is not."""
     if a.shape != b.shape:
         raise ShapesDifferError(f"outputs {tuple(a.shape)} and {tuple(b.shape)}")
     finite = a.isfinite()
-    if not bool(b[finite].isfinite().all()):
+    if not torch.equal(finite, b.isfinite()):
         return float("inf")
     zero = torch.zeros((), dtype=a.dtype)
     a, b = torch.where(finite, a, zero), torch.where(finite, b, zero)
@@ -102,34 +111,38 @@ def compare_outputs(
         if tokens.structure.layout.max_length != case.tokens.structure.layout.max_length:
             raise  # the size of a row may depend on the number of tokens
         return Finding(float("inf"), floor, f"shape of the output: {problem}")
-    if error > UNDECIDED * floor:
-        sides = ((tokens, rows, one), (case.tokens, image, two))
-        for side, place, plain in sides:
-            again = lambda t, at=place: output(module, t, pooled, no_grad=no_grad)[at]  # noqa: E731
-            floor = max(floor, noise_of(module, side, plain, again, error))
-    return Finding(error, floor)
+    short = is_short(tokens.x.dtype)
+    if error > Finding(0, 1, short=short).doubtful * floor:
+        sides = ((tokens, rows), (case.tokens, image))
+        for side, place in sides:
+            again = lambda m, t, at=place: output(m, t, pooled, no_grad=no_grad)[at]  # noqa: E731
+            floor = max(floor, noise_of(lambda: module, side, again, error))
+    return Finding(error, floor, short=short)
 
 
 def noise_of(
-    module: nn.Module,
+    made: Callable[[], nn.Module],
     tokens: Tokens,
-    plain: Tensor,
-    again: Callable[[Tokens], Tensor],
+    again: Callable[[nn.Module, Tokens], Tensor],
     error: float = 0.0,
 ) -> float:
     """How far the output moves when everything, the input too, is rounded a little differently.
 
     Three times at most: once is enough where the error to judge is a million times the noise.
     Equal values are rounded equally, so that ties stay ties; once more they are not, which counts
-    where the output follows smoothly (a norm of constant tokens), not where it jumps.
+    where the output follows smoothly (a norm of constant tokens), not where it jumps. Random
+    generators start alike: what they decide is no rounding.
     """
     least, largest = least_floor(tokens.x.dtype), 0.0
-    for k in ROUNDINGS:
-        # inf where rounding alone leaves the range
-        largest = max(largest, gap(plain, _rounded(module, tokens, again, k, by_place=False)))
-        if error > CLEAR * max(largest, least):
-            return largest
-    moved = gap(plain, _rounded(module, tokens, again, ROUNDINGS[0], by_place=True))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        plain = again(made(), tokens)
+        for k in ROUNDINGS:
+            # inf where rounding alone leaves the range
+            largest = max(largest, gap(plain, _rounded(made(), tokens, again, k, by_place=False)))
+            if error > CLEAR * max(largest, least):
+                return largest
+        moved = gap(plain, _rounded(made(), tokens, again, ROUNDINGS[0], by_place=True))
     smooth = moved < torch.finfo(tokens.x.dtype).eps ** 0.5
     return max(largest, moved) if smooth else largest
 
@@ -137,18 +150,19 @@ def noise_of(
 def _rounded(
     module: nn.Module,
     tokens: Tokens,
-    again: Callable[[Tokens], Tensor],
+    again: Callable[[nn.Module, Tokens], Tensor],
     k: float,
     *,
     by_place: bool,
 ) -> Tensor:
     """The output with all operations, the weights and the input rounded differently."""
     moved = _disturbed_tokens(tokens, k, by_place)
+    torch.manual_seed(0)
     try:
         with disturbed_weights(module, k), Rounding(k, by_place=by_place):
-            return again(moved)
+            return again(module, moved)
     except Exception:  # an operation that no mode can follow: the input alone is disturbed
-        return again(moved)
+        return again(module, moved)
 
 
 def _disturbed_tokens(tokens: Tokens, k: float, by_place: bool = False) -> Tokens:
@@ -162,8 +176,8 @@ def _disturbed_tokens(tokens: Tokens, k: float, by_place: bool = False) -> Token
 
 def compare_gradients(
     module: nn.Module, tokens: Tokens, case: Case, *, pooled: bool
-) -> tuple[Finding, Measured] | None:
-    """The gradients of a case, and what was measured of the changed tokens.
+) -> tuple[Finding, Measured, Measured] | None:
+    """The gradients of a case, and what was measured before and after the change.
 
     None where gradients are not finite before the change.
     """
@@ -188,7 +202,7 @@ def compare_gradients(
             seen = _gradient_noise(module, side, side_plain, cotangent, pooled, max(errors))
             floors = [max(pair) for pair in zip(floors, seen, strict=True)]
     worst = max(range(len(errors)), key=lambda i: errors[i] / floors[i])
-    return Finding(errors[worst], floors[worst], part_name(worst + 1)), two
+    return Finding(errors[worst], floors[worst], part_name(worst + 1)), one, two
 
 
 def _gradient_noise(
@@ -229,7 +243,7 @@ def _cotangent(like: Tensor, count: int) -> Tensor:
     return torch.randn(count, like.shape[-1], generator=rng, dtype=torch.float64).to(like)
 
 
-def out_of_reach(case: Case, tokens: Tokens, pooled: bool) -> Tensor:
+def out_of_reach(case: Case) -> Tensor:
     """Flat rows of the changed tokens which the compared outputs must not hear."""
     layout = case.tokens.structure.layout
     image = case.image if case.source_image is None else case.source_image
@@ -239,10 +253,22 @@ def out_of_reach(case: Case, tokens: Tokens, pooled: bool) -> Tensor:
     return rest
 
 
-def pushed(case: Case, rest: Tensor, gradient: Tensor, size: float) -> Any:
+def unchanged(case: Case, tokens: Tokens) -> Case:
+    """The case that changes nothing: the same rows of the tokens as they were."""
+    return replace(
+        case, tokens=tokens, image=case.rows, sample_image=case.samples, source_image=case.sources
+    )
+
+
+def pushed(case: Case, gradient: Tensor) -> Case | None:
     """The case with the rows out of reach moved along their gradient."""
+    rest = out_of_reach(case)
+    if not gradient.numel() or len(gradient) != int(rest.sum()):
+        return None
+    largest = gradient.abs().max()
+    if not bool(largest.isfinite()) or not bool(largest > 0):
+        return None
     layout = case.tokens.structure.layout
     flat = layout.flat(case.tokens.x).clone()
-    step = gradient.to(flat) / gradient.abs().max().clamp_min(1e-300).to(flat)
-    flat[rest] += size * step
+    flat[rest] += (gradient / largest).to(flat)
     return replace(case, tokens=Tokens(layout.unflat(flat), case.tokens.structure))

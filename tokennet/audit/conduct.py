@@ -4,11 +4,12 @@ import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from tokennet.audit.compare import Finding, gap, least_floor, noise_of
+from tokennet.audit.compare import Finding, gap, is_short, least_floor, noise_of
 from tokennet.audit.rendering import Adapted, Call, NotRepresentableError
 from tokennet.audit.session import Session
 from tokennet.audit.stepwise import stepped
@@ -34,10 +35,9 @@ def _same(
     """Two outputs that should be equal, beside the noise of the first where they are not."""
     error, floor = gap(one, two), least_floor(tokens.x.dtype)
     if error > floor:
-        module = session.copy(plan, fresh=True)
-        again = lambda t: session.rows(module, t)  # noqa: E731
-        floor = max(floor, noise_of(module, tokens, one, again))
-    return Seen(Finding(error, floor), change)
+        new = lambda: session.copy(plan, fresh=True)  # noqa: E731
+        floor = max(floor, noise_of(new, tokens, session.rows, error))
+    return Seen(Finding(error, floor, short=is_short(tokens.x.dtype)), change)
 
 
 def repeatability(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
@@ -65,7 +65,7 @@ def no_state(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     """The same call to a copy that never ran, and to one that ran on others."""
     if plan.train and (session.has_batch_norm or True in session.random_modes):
         return
-    module = session.copy(plan, fresh=True)
+    module, later = session.copy(plan, fresh=True), session.copy(plan, fresh=True)
     first = session.rows(module, tokens)
     size = max(plan.lengths, default=1)
     others = [
@@ -80,11 +80,15 @@ def no_state(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
         if not session.within(len(other.lengths), max(other.lengths, default=0)):
             continue
         try:
-            session.rows(module, session.tokens(other), no_grad=False)
+            given = session.tokens(other)
+            session.rows(module, given, no_grad=False)
+            session.rows(later, given, no_grad=False)
         except Exception:
             continue  # outside what the module takes
     again = session.rows(module, tokens)
     yield _same(session, plan, tokens, first, again, "calls with other tokens in between")
+    late = session.rows(later, tokens)
+    yield _same(session, plan, tokens, first, late, "calls with other tokens before the first")
     yield from _same_storage(session, plan, tokens, module)
 
 
@@ -124,6 +128,12 @@ def _turned(t: Tensor) -> Tensor:
     return t.permute(axes).contiguous().permute(axes)
 
 
+def _narrow(t: Tensor) -> Tensor:
+    if t.ndim < 2 or not t.numel():
+        return t
+    return torch.cat([t, t], -1)[..., : t.shape[-1]]
+
+
 def _offset(t: Tensor) -> Tensor:
     flat = torch.cat([t.reshape(-1)[:1], t.reshape(-1)])
     return flat[1:].view(t.shape) if t.numel() else t
@@ -132,6 +142,7 @@ def _offset(t: Tensor) -> Tensor:
 _PLACINGS: tuple[tuple[str, Callable[[Tensor], Tensor]], ...] = (
     ("every other number in memory", _strided),
     ("axes in memory the other way round", _turned),
+    ("the first channels of a wider tensor", _narrow),
     ("a view into a longer tensor", _offset),
 )
 
@@ -149,7 +160,15 @@ def train_eval(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     """The same call in both modes."""
     one = session.rows(session.copy(replace(plan, train=False)), tokens)
     two = session.rows(session.copy(replace(plan, train=True), fresh=True), tokens)
-    yield _same(session, replace(plan, train=False), tokens, one, two, "train and eval mode")
+    floors = [least_floor(tokens.x.dtype)] * 2
+    error = gap(one, two)
+    if (
+        error > floors[0]
+    ):  # of the two modes the one that rounds less: the other is another function
+        for i, train in enumerate((False, True)):
+            new = partial(session.copy, replace(plan, train=train), fresh=True)
+            floors[i] = max(floors[i], noise_of(new, tokens, session.rows, error))
+    yield Seen(Finding(error, min(floors), short=is_short(plan.dtype)), "train and eval mode")
 
 
 def interleaving(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
@@ -185,7 +204,7 @@ def interleaving(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]
 
 def finite(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     """The output at real tokens, at samples without any, and of pooled samples."""
-    if plan.dtype == torch.float16:
+    if plan.dtype == torch.float16 and not session.half:
         return  # ordinary sums leave its range
     module = session.copy(plan)
     for no_grad in (True, False):

@@ -35,7 +35,7 @@ def _evidence(session: Session, law: Law, trial: Trial) -> tuple[str, str]:
         return "", ""
     after = module.call(case.tokens.x, case.tokens.structure)
     if isinstance(law, GradientOf):
-        rest = out_of_reach(case, given.tokens, session.pooled)
+        rest = out_of_reach(case)
         blame = blamed_for_gradient(module, case.tokens, case, rest) if bool(rest.any()) else ""
         return blame, two_calls(session, trial, before, after, law.statement)
     blame = blamed(module, given.tokens, case, trial.finding.error)

@@ -124,7 +124,7 @@ def reach(session: Session) -> int | None:
         before = _rows(session, plan, tokens)[-1:]
         floor = max(
             least_floor(flat.dtype),
-            noise_of(session.copy(plan), tokens, before, lambda t: _rows(session, plan, t)[-1:]),
+            noise_of(lambda: session.copy(plan), tokens, lambda m, t: session.rows(m, t)[-1:]),
         )
         far = 0
         for hops in range(1, n):

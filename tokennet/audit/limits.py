@@ -10,6 +10,8 @@ from tokennet.audit.session import Session
 from tokennet.structure import Tokens
 from tokennet.verify.plans import Domain, Plan
 
+_AMBIGUOUS = ("padding_mask", "pad_mask", "x_mask", "masked")  # said of both meanings
+
 
 def narrowed(session: Session) -> Domain:
     """The domain with no number of tokens that the module refuses."""
@@ -68,7 +70,7 @@ def told_polarity(session: Session) -> Mask | None:
     mask = session.roles.mask
     if mask is None or mask.kind not in ("keep", "ignore"):
         return None
-    if session.roles.adapter.mask_kind is not None:
+    if session.roles.adapter.mask_kind is not None or mask.name not in _AMBIGUOUS:
         return None
     other = replace(mask, kind="ignore" if mask.kind == "keep" else "keep")
     heard = [_hears_padding(session, m) for m in (mask, other)]

@@ -17,13 +17,14 @@ from tokennet.verify.spread import turns
 
 FIRST_SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 66)
 LATER_SIZES = (100, 127, 128, 129, 130)
-BATCHES = (2, 3, 1, 5, 17, 8, 33, 4, 16, 65, 9, 7, 32, 12, 15, 64, 18, 24, 31, 34)
+BATCHES = (2, 3, 1, 5, 17, 8, 33, 4, 16, 65, 9, 6, 7, 32, 12, 13, 15, 64, 10, 18, 24, 31, 34)
 VALUES = (
     "normal", "normal", "ties", "large", "zeros", "small", "mixed", "spike", "normal", "constant",
-    "positive", "tiny", "negative",
+    "positive", "tiny", "negative", "coarse",
 )  # fmt: skip
 WIDE = ("large", "mixed", "spike", "tiny")  # ordinary sums of these leave the range of float16
 SHORT = 7
+MEMORIES = (7, 8, 15, 16, 17, 31, 33, 65)
 
 
 def layouts_of(session: Session) -> tuple[str, ...]:
@@ -47,12 +48,14 @@ def stream(session: Session, rng: random.Random) -> Iterator[Plan]:
     sizes = _sizes(max(low, 1), high, step, rng)
     short = [n for n in sizes if n <= max(SHORT, low)] or [min(sizes)]
     middle = [n for n in sizes if n <= 21] or short
-    batches = _cycle([b for b in BATCHES if few <= b <= many] or [max(few, 1)])
+    alike = sizes[:1] if len(sizes) == 1 else []  # as many samples as tokens
+    batches = _cycle([b for b in (*alike, *BATCHES) if few <= b <= many] or [max(few, 1)])
     scan = _cycle(sizes)
     layouts = layouts_of(session)
     turn: dict[str, Iterator[Any]] = {
         name: turns(options, rng)
         for name, options in {
+            "kind": (0, 1, 2, 3),
             "layout": [*layouts, *layouts[1:]] if len(layouts) > 1 else list(layouts),
             "values": VALUES,
             "graph": GRAPHS,
@@ -60,11 +63,11 @@ def stream(session: Session, rng: random.Random) -> Iterator[Plan]:
             "no_grad": (False, True),
             "strided": (False, False, False, True),
             "dtype": _dtypes(session.dtypes),
-            "memory": ("equal", "ragged", "one"),
+            "memory": ("equal", "ragged", "one", "long"),
         }.items()
     }
-    for i in _forever():
-        layout, kind = next(turn["layout"]), i % 4
+    while True:
+        layout, kind = next(turn["layout"]), next(turn["kind"])
         if kind == 0:
             batch, pool = rng.randint(few, max(few, min(many, 5))), short
         elif kind == 1:
@@ -90,7 +93,7 @@ def stream(session: Session, rng: random.Random) -> Iterator[Plan]:
         if grid is not None:
             lengths = (math.prod(grid),) * batch
         values, dtype = next(turn["values"]), next(turn["dtype"])
-        if dtype == torch.float16 and values in WIDE:
+        if dtype == torch.float16 and values in WIDE and not session.half:
             dtype = session.dtypes[0]
         yield Plan(
             lengths,
@@ -129,17 +132,12 @@ def _memory(kind: str, batch: int, session: Session, rng: random.Random) -> tupl
     if session.roles.memory is None:
         return None
     if kind == "ragged" and session.roles.memory_mask is not None:
-        return tuple(rng.randint(1, 5) for _ in range(batch))
+        return tuple(rng.randint(1, 9) for _ in range(batch))
+    if kind == "long":
+        return (rng.choice(MEMORIES),) * batch
     return (1 if kind == "one" else rng.randint(2, 5),) * batch
 
 
 def _cycle(options: Sequence[Any]) -> Iterator[Any]:
     while True:
         yield from options
-
-
-def _forever() -> Iterator[int]:
-    i = 0
-    while True:
-        yield i
-        i += 1

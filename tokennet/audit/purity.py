@@ -49,10 +49,8 @@ class _State:
     def __init__(self, module: Adapted, plan: Plan, session: Session):
         self.module = module
         self.draws = plan.train in session.random_modes
-        kept = dict(module.named_parameters())
-        if not plan.train:  # in train mode a norm's buffers follow the batch
-            kept.update(module.named_buffers())
-        self.weights = [(name, t, t.detach().clone()) for name, t in kept.items()]
+        self.train = plan.train
+        self.weights = {name: t.detach().clone() for name, t in self._kept().items()}
         self.modes = {name: m.training for name, m in module.named_modules()}
         self.learned = {name: p.requires_grad for name, p in module.named_parameters()}
         torch.manual_seed(plan.change)
@@ -63,13 +61,22 @@ class _State:
         self.generators = (torch.get_rng_state(), random.getstate(), _numpy_state())
         self.settings = _settings()
 
+    def _kept(self) -> dict[str, Tensor]:
+        """Weights, and buffers in eval mode: in train mode those of a norm follow the batch."""
+        kept: dict[str, Tensor] = dict(self.module.named_parameters())
+        if not self.train:
+            kept.update(self.module.named_buffers())
+        return kept
+
     def problem(self, given: list[tuple[Tensor, Tensor]]) -> str:
         """What was changed, in words; empty if nothing was."""
-        for now, before in given:
-            if not _equal(now, before):
+        for value, before in given:
+            if not _equal(value, before):
                 return f"an input of shape {tuple(before.shape)}"
-        for name, now, before in self.weights:
-            if not _equal(now, before):
+        now = self._kept()
+        for name in {**self.weights, **now}:
+            both = name in now and name in self.weights
+            if not both or not _equal(now[name], self.weights[name]):
                 return f"the weight or buffer {name.removeprefix('module.')}"
         if {name: m.training for name, m in self.module.named_modules()} != self.modes:
             return "train or eval mode of a part"

@@ -73,7 +73,8 @@ class Adapted(nn.Module):
         """The module's own answer; with ids, gradients arrive at x through the embeddings."""
         if self.roles.tokens.vocabulary is None or not x.requires_grad:
             return self._answered(call)
-        ids = [t for t in call.tensors() if not t.is_floating_point() and t.numel()]
+        key = self.roles.tokens.key
+        ids = call.positional[key] if isinstance(key, int) else call.named[key]
         slope = x[..., 0] - x[..., 0].detach()
         hooks = [
             m.register_forward_hook(_sloping(ids, slope))
@@ -100,7 +101,7 @@ class Adapted(nn.Module):
         return self.form.rows(y, structure)
 
     def call(self, x: Tensor, structure: Structure) -> Call:
-        """The arguments that carry these tokens."""
+        """The arguments that carry these tokens: copies, as a module may write into them."""
         roles = self.roles
         self._check(structure)
         values: dict[Argument, Any] = {}
@@ -122,7 +123,7 @@ class Adapted(nn.Module):
             values[roles.count] = structure.batch
         if roles.memory is not None and structure.memory is not None:
             self._memory(values, structure.memory)
-        return self._filled(values, x)
+        return self._filled(values, x).mapped(torch.clone)
 
     def _check(self, structure: Structure) -> None:
         roles = self.roles
@@ -159,7 +160,8 @@ class Adapted(nn.Module):
         if roles.edge_weight is not None:
             values[roles.edge_weight] = edges.weight
         if roles.edge_attr is not None and edges.attr is not None:
-            values[roles.edge_attr] = edges.attr[:, 0] if roles.attr_flat else edges.attr
+            attr = as_ids(edges.attr, roles.attr_ids) if roles.attr_ids else edges.attr
+            values[roles.edge_attr] = attr[:, 0] if roles.attr_flat else attr
 
     def _memory(self, values: dict[Argument, Any], memory: Tokens) -> None:
         roles = self.roles
@@ -189,11 +191,9 @@ class Adapted(nn.Module):
 def carried(carrier: Carrier, x: Tensor, roles: Roles, structure: Structure) -> Tensor:
     """Rows `x [*tokens, d]` in the axes of the argument, as ids where it has ids."""
     if carrier.vocabulary is not None:
-        low, high = carrier.vocabulary
-        place = (x[..., 0].detach().double().abs().nan_to_num() * SPREAD).floor()
-        ids = low + place.to(torch.int64) % (high - low + 1)
+        ids = as_ids(x[..., 0], carrier.vocabulary)
         x = ids if "d" not in carrier.layout else ids[..., None]
-    elif "d" not in carrier.layout:
+    elif carrier.layout in ("bn", "nb", "n"):
         x = x[..., 0]
     layout = carrier.layout
     if layout in ("nd", "n"):
@@ -208,6 +208,13 @@ def carried(carrier: Carrier, x: Tensor, roles: Roles, structure: Structure) -> 
             raise NotRepresentableError("these tokens are no image")
         return x.transpose(1, 2).unflatten(2, grid)
     return x
+
+
+def as_ids(x: Tensor, vocabulary: tuple[int, int]) -> Tensor:
+    """Ids made of numbers: equal ones of equal numbers, the lowest one of 0."""
+    low, high = vocabulary
+    place = (x.detach().double().abs().nan_to_num() * SPREAD).floor()
+    return low + place.to(torch.int64) % (high - low + 1)
 
 
 def masked(mask: Mask, structure: Structure, dtype: torch.dtype) -> Tensor | None:
@@ -265,18 +272,15 @@ def _matrix(index: Tensor, structure: Structure, form: str) -> Tensor:
     return found
 
 
-def _sloping(ids: list[Tensor], slope: Tensor) -> Callable[..., Tensor | None]:
+def _sloping(ids: Tensor, slope: Tensor) -> Callable[..., Tensor | None]:
     """A hook: what an embedding gives for the ids of tokens answers to `slope [*tokens]` too."""
 
     def hook(module: nn.Module, given: tuple[Any, ...], out: Tensor) -> Tensor | None:
-        if not given or not isinstance(given[0], Tensor):
+        here = given[0] if given else None
+        if not isinstance(here, Tensor) or here.shape != ids.shape or not torch.equal(here, ids):
             return None
-        for t in ids:
-            if given[0].shape == t.shape and torch.equal(given[0], t):
-                turned = slope.T if t.shape != slope.shape and t.ndim == 2 else slope
-                turned = turned.reshape(t.shape)
-                direction = torch.cos(torch.arange(out.shape[-1], dtype=out.dtype) + 0.3)
-                return out + turned.to(out)[..., None] * direction
-        return None
+        turned = slope if slope.shape == ids.shape else slope.T.reshape(ids.shape)
+        direction = torch.cos(torch.arange(out.shape[-1], dtype=out.dtype) + 0.3)
+        return out + turned.to(out)[..., None] * direction
 
     return hook

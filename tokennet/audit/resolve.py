@@ -51,7 +51,7 @@ def resolve(module: nn.Module, example: Any, adapter: Adapter) -> Roles:
     layout = adapter.layout or _layout(value, arguments.value(mask), edges, batch)
     carrier = Carrier(tokens, layout, _channels(value, layout), _ids(value, adapter.vocabulary))
     beside = _alongside(arguments, adapter, carrier, codes, taken)
-    heard = None if memory is None else _memory(arguments, memory, layout)
+    heard = None if memory is None else _memory(arguments, memory, layout, adapter)
     attr_value = arguments.value(attr)
     return Roles(
         arguments.positional,
@@ -65,6 +65,7 @@ def resolve(module: nn.Module, example: Any, adapter: Adapter) -> Roles:
         attr,
         None if attr is None else (attr_value.shape[1] if attr_value.ndim > 1 else 1),
         attr is not None and attr_value.ndim == 1,
+        None if attr is None else _ids(attr_value, None),
         batch,
         adapter.batch_kind or ("ptr" if batch and arguments.name(batch) == "ptr" else "vector"),
         _count(arguments, adapter, batch),
@@ -170,10 +171,10 @@ def _same(arguments: Arguments, key: Argument, taken: set[Argument]) -> tuple[Ar
     return tuple(k for k, v in arguments.tensors().items() if v is value and k != key)
 
 
-def _memory(arguments: Arguments, key: Argument, layout: str) -> Carrier:
+def _memory(arguments: Arguments, key: Argument, layout: str, adapter: Adapter) -> Carrier:
     value = _tensor(arguments, "memory", key)
     if not value.is_floating_point():
-        return Carrier(key, "bn", 1, _ids(value, None))
+        return Carrier(key, "bn", 1, _ids(value, adapter.vocabulary))
     layout = layout if layout in ("bnd", "nbd") and value.ndim == 3 else "bnd"
     return Carrier(key, layout, value.shape[-1])
 
@@ -195,7 +196,7 @@ def _mask(
         if "length" in name or (whole and layout not in ("nd", "n")):
             kind = "lengths"
     shape = "b" if kind == "lengths" else _mask_shape(value, tokens, layout)
-    return Mask(key, kind, None if value is None else value.dtype, shape, optional)
+    return Mask(key, kind, None if value is None else value.dtype, shape, optional, name)
 
 
 def _mask_shape(value: Tensor | None, tokens: Tensor, layout: str) -> str:

@@ -49,6 +49,7 @@ class Mask:
     dtype: torch.dtype | None
     shape: str
     optional: bool
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ class Roles:
     edge_attr: Argument | None = None
     edge_dim: int | None = None
     attr_flat: bool = False
+    attr_ids: tuple[int, int] | None = None
     batch: Argument | None = None
     batch_kind: str = "vector"
     count: Argument | None = None

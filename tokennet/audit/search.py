@@ -5,6 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from tokennet.audit import conduct
 from tokennet.audit.compare import Finding
 from tokennet.audit.outputs import RowsMissingError
@@ -37,6 +39,7 @@ _CONDUCT: dict[str, tuple[conduct.Check, int]] = {
     "Interleaving": (conduct.interleaving, 2),
 }
 SHRINK_SECONDS = 1.0
+_ELSEWHERE = "differs in float64, but not in the module's own dtype"
 
 
 @dataclass(eq=False)
@@ -60,7 +63,7 @@ class Tally:
             or finding.error / finding.floor > self.worst.error / self.worst.floor
         ):
             self.worst = finding
-        if finding.undecided:
+        if finding.undecided and not finding.short:  # exact dtypes decide
             self.doubt("differences of 10 to 64 times the rounding noise")
 
     def doubt(self, words: str) -> None:
@@ -185,9 +188,22 @@ class Search:
             finding = replace(seen.finding, floor=floor)
             trial = Trial(given.plan, finding, seen.change, given.answers(tally.law))
             tally.add(trial)
-            if finding.refuted:
+            if finding.refuted and not self._natively(given.plan, check):
+                tally.doubt(_ELSEWHERE)
+            elif finding.refuted:
                 tally.broken = self._small_conduct(trial, check) if tally.promised else trial
                 return
+
+    def _natively(self, plan: Plan, check: conduct.Check) -> bool:
+        """Whether what is seen in float64 is there in the module's own dtype too."""
+        if plan.dtype != torch.float64 or self.session.native == torch.float64:
+            return True
+        own = replace(plan, dtype=self.session.native)
+        try:
+            seen = check(self.session, own, self.session.tokens(own))
+            return any(True for _ in _refuted(seen))
+        except Exception:
+            return True  # it does not run there: nothing speaks against what was seen
 
     def _judge(self, tally: Tally, trial: Trial, law: Law, part: Part) -> None:
         """Accepts a broken law if it is that, and makes its input small."""
@@ -197,7 +213,7 @@ class Search:
         if verdict == "broken":
             tally.broken = self._small(trial, law, part) if tally.promised else trial
         elif verdict == "float64 only":
-            tally.doubt("differs in float64, but not in the module's own dtype")
+            tally.doubt(_ELSEWHERE)
         elif verdict == "unstable":
             tally.doubt("the same call does not give the same twice")
         else:

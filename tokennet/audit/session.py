@@ -19,7 +19,7 @@ from tokennet.structure import Tokens
 from tokennet.verify.plans import Domain, Plan, build
 from tokennet.verify.prepare import redraw, without_dropout
 
-DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+DTYPES = (torch.float64, torch.float32, torch.bfloat16)
 
 
 @dataclass(eq=False)
@@ -35,6 +35,7 @@ class Session:
     dtypes: tuple[torch.dtype, ...] = DTYPES
     variants: tuple[int, ...] = (0, 1)
     random_modes: frozenset[bool] = frozenset()
+    half: bool = False
     refusals: dict[str, int] = field(default_factory=dict)
     _copies: dict[tuple[int, torch.dtype, bool, bool], Adapted] = field(default_factory=dict)
     _states: dict[tuple[int, torch.dtype, bool, bool], dict[str, Tensor]] = field(

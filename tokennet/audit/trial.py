@@ -16,9 +16,9 @@ from tokennet.audit.compare import (
     compare_outputs,
     gap,
     least_floor,
-    out_of_reach,
     pushed,
     rows_of,
+    unchanged,
 )
 from tokennet.audit.rendering import Adapted
 from tokennet.audit.session import Session
@@ -124,13 +124,11 @@ def try_gradients(law: Law, given: Input, case: Case) -> tuple[Trial, Case | Non
     found = compare_gradients(module, given.tokens, case, pooled=session.pooled)
     if found is None:
         return None
-    finding, measured = found
+    finding, one, two = found
     trial = Trial(given.plan, finding, case.witness, _bites(law, given, case))
     if not finding.refuted or "out of reach" not in finding.what:
         return trial, None
-    rest = out_of_reach(case, given.tokens, session.pooled)
-    finite = measured[2].shape[0] == int(rest.sum()) and bool(measured[2].isfinite().all())
-    return trial, pushed(case, rest, measured[2], 1.0) if finite else None
+    return trial, pushed(case, two[2]) or pushed(unchanged(case, given.tokens), one[2])
 
 
 def _bites(law: Law, given: Input, case: Case) -> bool:

@@ -14,7 +14,7 @@ from tokennet.structure.transform import pad_into
 
 LAYOUTS = ("dense", "right", "packed", "left", "holes")
 VALUES = ("normal", "ties", "small", "large", "constant", "mixed", "spike")
-TIED = ("ties", "constant")
+TIED = ("ties", "constant", "coarse")
 GRAPHS = ("random", "none", "path", "cycle", "star", "complete", "loops", "repeated")
 # around powers of two, where implementations change their path
 SIZES = (2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65)
@@ -117,7 +117,7 @@ def _features(kind: str, count: int, domain: Domain, rng: torch.Generator) -> Te
         return normal[:1].expand(count, -1).clone() if count else normal
     if kind == "mixed":
         return normal * 10.0 ** torch.linspace(-2, 2, domain.dim, dtype=torch.float64)
-    if kind in ("zeros", "tiny", "positive", "negative"):
+    if kind in ("zeros", "tiny", "positive", "negative", "coarse"):
         return _plain_numbers(kind, normal, rng)
     if kind == "spike" and count:
         normal[int(torch.randint(0, count, (), generator=rng))] *= min(domain.max_abs / 4, 50)
@@ -125,7 +125,9 @@ def _features(kind: str, count: int, domain: Domain, rng: torch.Generator) -> Te
 
 
 def _plain_numbers(kind: str, normal: Tensor, rng: torch.Generator) -> Tensor:
-    """Some tokens that are exactly zero, or numbers near zero, or none below it."""
+    """Some tokens exactly zero; numbers near zero, on one side of it, or whole (many are equal)."""
+    if kind == "coarse":
+        return normal.round()
     if kind == "zeros":
         return normal * (torch.rand(len(normal), 1, generator=rng) < 0.6)
     return normal * 1e-8 if kind == "tiny" else normal.abs() * (1 if kind == "positive" else -1)
@@ -163,11 +165,12 @@ def _graph(kind: str, n: int, rng: torch.Generator) -> Tensor:
     if kind == "complete":
         return torch.cartesian_prod(one, one).T
     random = torch.randint(0, n, (2, 2 * n), generator=rng)
+    random = random[:, random[0] != random[1]]
     if kind == "loops":
         return torch.cat([random, torch.stack([one, one])], 1)
     if kind == "repeated":
         return torch.cat([random, random[:, ::2]], 1)
-    return random[:, random[0] != random[1]]
+    return random
 
 
 def _with_memory(tokens: Tokens, plan: Plan, domain: Domain, rng: torch.Generator) -> Tokens:
