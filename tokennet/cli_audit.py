@@ -96,7 +96,7 @@ def _parts(target: str, found: Any) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def _write(report: "AuditReport", target: str, path: Path) -> None:
-    from tokennet.audit.page import write_page
+    from tokennet.audit.pages.page import write_page
 
     try:
         write_page({target: report}, path)
@@ -160,7 +160,7 @@ def _table(report: "AuditReport") -> "Table":
         table.add_column(name, no_wrap=True)
     for name in ("error", "noise", "cases", "biting"):
         table.add_column(name, justify="right", no_wrap=True)
-    stated = any(not v.promised for v in report.verdicts.values())
+    stated = report.stated
     for v in report.verdicts.values():
         if v.status != "not applicable":
             words = v.status if v.promised or not stated else f"({v.status})"

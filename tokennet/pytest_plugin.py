@@ -45,7 +45,8 @@ def tokennet_audit(request: pytest.FixtureRequest) -> Callable[..., "AuditReport
 
         report = audit(module, example, **{**options, **stated})
         if check and not report.ok:
-            raise LawBrokenError(str(report))  # here, so that pytest shows the line of the test
+            # here, so that pytest shows the line of the test
+            raise LawBrokenError(str(report), report)
         return report
 
     return run

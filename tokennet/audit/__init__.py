@@ -10,7 +10,7 @@ from tokennet.audit.expressivity import (
     distinguishes,
     graph_pairs,
 )
-from tokennet.audit.page import draw_matrix, write_page
+from tokennet.audit.pages import draw_matrix, write_page
 from tokennet.audit.properties import PROPERTIES
 from tokennet.audit.report import AuditReport, AuditVerdict
 from tokennet.audit.symmetry import SymmetryGroup, symmetry_group

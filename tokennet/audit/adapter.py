@@ -49,6 +49,7 @@ class Adapter:
         cache: a method `step(tokens, state) -> (output, state)` for the next tokens, first with
             state None; its name, or a function of (module, tokens, state).
         fixed: other arguments, given in every call.
+        computed: arguments made from (number of samples, number of tokens): a causal mask.
     """
 
     tokens: Argument | None = None
@@ -71,6 +72,7 @@ class Adapter:
     output: Argument | Reader | None = None
     cache: str | Callable[..., Any] | None = None
     fixed: Mapping[str, Any] = field(default_factory=dict)
+    computed: Mapping[str, Callable[[int, int], Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, allowed in (

@@ -40,10 +40,10 @@ def assert_obeys(
     names = [law.name for law in laws_of(laws)]
     report = audit(module, example, properties=laws, **arguments)
     if not report.ok:
-        raise LawBrokenError(str(report))
+        raise LawBrokenError(str(report), report)
     untested = [n for n in names if report[n].status != "holds"]
     if untested and not allow_untested:
         lines = [f"  {n}: {report[n].status}: {report[n].note}" for n in untested]
         hint = "give an example and a domain on which they bear, or pass allow_untested=True"
-        raise LawBrokenError("\n".join([f"NOT TESTED, {hint}:", *lines, str(report)]))
+        raise LawBrokenError("\n".join([f"NOT TESTED, {hint}:", *lines, str(report)]), report)
     return report

@@ -204,34 +204,40 @@ def _verdicts(search: Search, stated: bool, quick: bool) -> dict[str, AuditVerdi
     found = {name: _verdict(t, search, stated, quick) for name, t in search.tallies.items()}
     for name, tally in search.left_out.items():
         note = why_not(tally.law, search.session)
-        found[name] = AuditVerdict(name, "not applicable", tally.promised, note=note)
+        found[name] = AuditVerdict(
+            name, "not applicable", tally.promised, note=note, statement=tally.law.statement
+        )
     return found
 
 
 def _verdict(tally: Tally, search: Search, stated: bool, quick: bool) -> AuditVerdict:
     worst, name = tally.worst, tally.law.name
     error, floor = (0.0, 0.0) if worst is None else (worst.error, worst.floor)
-    counts = (error, floor, tally.cases, tally.bites)
+    found = AuditVerdict(
+        name, "holds", tally.promised, error, floor, tally.cases, tally.bites,
+        statement=tally.law.statement,
+    )  # fmt: skip
     if tally.broken is not None:
         trial = tally.broken
         blame, code = "", ""
         if not quick and (tally.promised or not stated):
             blame, code = evidence_of(search.session, tally.law, trial)
         witness = Witness(trial.plan, trial.change, trial.finding.what)
-        return AuditVerdict(
-            name, "broken", tally.promised, trial.finding.error, trial.finding.floor,
-            tally.cases, tally.bites, witness, blame, code, tally.law.statement,
+        return replace(
+            found, status="broken", error=trial.finding.error, floor=trial.finding.floor,
+            witness=witness, blame=blame, reproduction=code,
         )  # fmt: skip
-    if search.spent and tally.bites < FEWEST:
+    fewest = 1 if quick else FEWEST
+    if search.spent and tally.bites < fewest:
         note = "the budget was spent before it was searched"
-        return AuditVerdict(name, "undecided", tally.promised, *counts, note=note)
+        return replace(found, status="undecided", note=note)
     if not tally.cases:
         note = "no input of the domain says anything of it"
-        return AuditVerdict(name, "not applicable", tally.promised, *counts, note=note)
-    if tally.bites < (1 if quick else FEWEST):
-        note = "too few inputs could have broken it: the output does not answer to them"
-        return AuditVerdict(name, "undecided", tally.promised, *counts, note=note)
+        return replace(found, status="not applicable", note=note)
+    if tally.bites < fewest:
+        few = tally.cases < fewest
+        note = "too few inputs" if few else "the output does not answer to its inputs"
+        return replace(found, status="undecided", note=f"{note}: nothing could have broken it")
     if tally.doubts:
-        note = "; ".join(tally.doubts)
-        return AuditVerdict(name, "undecided", tally.promised, *counts, note=note)
-    return AuditVerdict(name, "holds", tally.promised, *counts)
+        return replace(found, status="undecided", note="; ".join(tally.doubts))
+    return found

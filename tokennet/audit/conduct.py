@@ -40,6 +40,12 @@ def _same(
     return Seen(Finding(error, floor, short=is_short(tokens.x.dtype)), change)
 
 
+def _rows(session: Session, module: Adapted, tokens: Tokens) -> Tensor:
+    """The output, with the random generators where they always stand."""
+    torch.manual_seed(session.seed)
+    return session.rows(module, tokens)
+
+
 def repeatability(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     """The same again; with other seeds; with autograd on, off, and in inference mode."""
     module = session.copy(plan)
@@ -66,7 +72,7 @@ def no_state(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     if plan.train and (session.has_batch_norm or True in session.random_modes):
         return
     module, later = session.copy(plan, fresh=True), session.copy(plan, fresh=True)
-    first = session.rows(module, tokens)
+    first = _rows(session, module, tokens)
     size = max(plan.lengths, default=1)
     others = [
         replace(plan, seed=plan.seed + 2, change=plan.change + 1),
@@ -85,35 +91,41 @@ def no_state(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
             session.rows(later, given, no_grad=False)
         except Exception:
             continue  # outside what the module takes
-    again = session.rows(module, tokens)
+    again = _rows(session, module, tokens)
     yield _same(session, plan, tokens, first, again, "calls with other tokens in between")
-    late = session.rows(later, tokens)
+    late = _rows(session, later, tokens)
     yield _same(session, plan, tokens, first, late, "calls with other tokens before the first")
     yield from _same_storage(session, plan, tokens, module)
 
 
 def _same_storage(session: Session, plan: Plan, tokens: Tokens, module: Adapted) -> Iterator[Seen]:
-    """New values in the tensors of an earlier call, as a training loop's buffers have them."""
+    """New values in the very tensors of an earlier call, as the buffers of a loop have them."""
     other = session.tokens(replace(plan, values="positive", change=plan.change + 7))
-    same = other.x.shape == tokens.x.shape and other.x.dtype == tokens.x.dtype
-    if not same or session.roles.tokens.vocabulary is not None:
+    if other.x.shape != tokens.x.shape or other.x.dtype != tokens.x.dtype:
         return
-    held = Tokens(tokens.x.clone(), tokens.structure)
-    session.rows(module, held)
+    other = Tokens(other.x, tokens.structure)
+    torch.manual_seed(session.seed)
     with torch.no_grad():
-        held.x.copy_(other.x)
-    found = session.rows(module, held)
-    fresh = session.rows(session.copy(plan, fresh=True), Tokens(other.x, tokens.structure))
-    yield _same(session, plan, held, fresh, found, "new values in the same tensor")
+        held = module.call(tokens.x, tokens.structure)
+        module.run(held, tokens.x)
+        for now, new in zip(
+            held.tensors(), module.call(other.x, other.structure).tensors(), strict=True
+        ):
+            now.copy_(new)
+        torch.manual_seed(session.seed)
+        found = module.read(module.run(held, tokens.x), tokens.structure)
+    found = found if session.pooled else tokens.structure.layout.flat(found)
+    fresh = _rows(session, session.copy(plan, fresh=True), other)
+    yield _same(session, plan, other, fresh, found, "new values in the same tensor")
 
 
 def memory_layout(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     """Every tensor of the call with other strides, an offset, or in memory turned round."""
     module = session.copy(plan)
-    first = session.rows(module, tokens)
+    first = _rows(session, module, tokens)
     for name, change in _PLACINGS:
         with _changed(module, lambda call, c=change: call.mapped(c)):
-            two = session.rows(module, tokens)
+            two = _rows(session, module, tokens)
         yield _same(session, plan, tokens, first, two, name)
 
 
@@ -158,8 +170,8 @@ def _changed(module: Adapted, change: Callable[[Call], Call]) -> Iterator[None]:
 
 def train_eval(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     """The same call in both modes."""
-    one = session.rows(session.copy(replace(plan, train=False)), tokens)
-    two = session.rows(session.copy(replace(plan, train=True), fresh=True), tokens)
+    one = _rows(session, session.copy(replace(plan, train=False)), tokens)
+    two = _rows(session, session.copy(replace(plan, train=True), fresh=True), tokens)
     floors = [least_floor(tokens.x.dtype)] * 2
     error = gap(one, two)
     if (
@@ -176,7 +188,7 @@ def interleaving(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]
     if tokens.structure.batch < 2:
         return
     module = session.copy(plan)
-    first = session.rows(module, tokens)
+    first = _rows(session, module, tokens)
     count = tokens.structure.layout.rows
     order = torch.randperm(count, generator=torch.Generator().manual_seed(plan.change))
     roles = session.roles
@@ -196,7 +208,7 @@ def interleaving(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]
         return Call(tuple(positional), named)
 
     with _changed(module, change):
-        two = session.rows(module, tokens)
+        two = _rows(session, module, tokens)
     if not session.pooled:
         two = two[place]
     yield _same(session, plan, tokens, first, two, "rows of all samples shuffled")

@@ -64,6 +64,9 @@ _WITH_GRADIENT = (
     "Permutation", "EdgeOrder", "Padding", "LeftPadding", "BatchIndependence", "Causality",
     "Prefix", "Locality", "CyclicShift", "GridShift", "MemoryPermutation", "Finite",
 )  # fmt: skip
+_NO_MASK = "no mask: say which argument it is, mask=..."
+_NO_EDGES = "no edges: say which argument they are, edges=..."
+_NO_LIST = "no list of edges"
 _CALL = re.compile(r"(\w+)\((.*)\)$")
 
 
@@ -141,9 +144,9 @@ def why_not(law: Law, session: Session) -> str:
     listed = roles.edges is not None and roles.edges_form == "index"
     alone = roles.single or domain.batch[1] < 2
     reasons = {
-        "EdgeOrder": "" if listed else "no list of edges",
-        "DuplicateEdges": "" if listed else "no list of edges",
-        "Padding": "no mask" if roles.mask is None else "",
+        "EdgeOrder": "" if listed else _NO_LIST,
+        "DuplicateEdges": "" if listed else _NO_LIST,
+        "Padding": _NO_MASK if roles.mask is None else "",
         "NaNPadding": _no_nan(session),
         "LeftPadding": _no_left(session),
         "BatchIndependence": "one sample in each call" if alone else "",
@@ -164,14 +167,14 @@ def why_not(law: Law, session: Session) -> str:
 
 def _no_nan(session: Session) -> str:
     if session.roles.mask is None:
-        return "no mask"
+        return _NO_MASK
     return "ids are no floating point numbers" if session.roles.tokens.vocabulary else ""
 
 
 def _no_left(session: Session) -> str:
     mask = session.roles.mask
     if mask is None:
-        return "no mask"
+        return _NO_MASK
     return "lengths tell of padding behind only" if mask.kind == "lengths" else ""
 
 
@@ -184,7 +187,7 @@ def _no_prefix(session: Session) -> str:
 
 def _no_hops(session: Session) -> str:
     if session.roles.edges is None:
-        return "no edges"
+        return _NO_EDGES
     return "no output for each token" if session.pooled else ""
 
 

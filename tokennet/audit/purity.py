@@ -13,7 +13,7 @@ from tokennet.audit.session import Session
 from tokennet.structure import Tokens
 from tokennet.verify.plans import Plan
 
-_HELD = Finding(0.0, 1.0)
+_HELD = Finding(0.0, 0.0)
 
 
 def purity(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:

@@ -123,6 +123,8 @@ class Adapted(nn.Module):
             values[roles.count] = structure.batch
         if roles.memory is not None and structure.memory is not None:
             self._memory(values, structure.memory)
+        for name, make in roles.adapter.computed.items():
+            values[name] = make(structure.batch, structure.layout.max_length)
         return self._filled(values, x).mapped(torch.clone)
 
     def _check(self, structure: Structure) -> None:
@@ -185,6 +187,7 @@ class Adapted(nn.Module):
         positional = tuple(values.get(i, fit(v)) for i, v in enumerate(self.roles.positional))
         named = {k: fit(v) for k, v in self.roles.named.items()}
         named.update({k: v for k, v in values.items() if isinstance(k, str)})
+        named.update({k: fit(named[k]) for k in self.roles.adapter.computed})
         return Call(positional, named)
 
 

@@ -16,7 +16,8 @@ class AuditVerdict:
     `error` is the largest difference seen, relative to the size of the output's channel; `floor`
     the rounding noise measured beside it. `cases` were tried, of which `bites` could have failed.
     Of a broken property: the smallest `witness`, the `blame`d submodule in which it enters, and a
-    `reproduction` in a few lines of Python.
+    `reproduction` in a few lines of Python. `statement` says what the property is, `note` why
+    nothing can be said of it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class AuditVerdict:
     blame: str = ""
     reproduction: str = ""
     note: str = ""
+    statement: str = ""
 
     @property
     def ok(self) -> bool:
@@ -65,6 +67,11 @@ class AuditReport:
         return tuple(name for name, v in self.verdicts.items() if not v.ok)
 
     @property
+    def stated(self) -> bool:
+        """Whether it was said what the module promises: then all else is information."""
+        return any(not v.promised for v in self.verdicts.values())
+
+    @property
     def holding(self) -> tuple[str, ...]:
         """Names of the properties that were not refuted."""
         return tuple(name for name, v in self.verdicts.items() if v.status == "holds")
@@ -80,7 +87,7 @@ class AuditReport:
     def raise_if_broken(self) -> "AuditReport":
         """Raises `LawBrokenError` with the whole report unless `ok`; returns the report."""
         if not self.ok:
-            raise LawBrokenError(str(self))
+            raise LawBrokenError(str(self), self)
         return self
 
     def as_dict(self) -> dict[str, Any]:
@@ -99,7 +106,6 @@ class AuditReport:
         }  # fmt: skip
 
     def __str__(self) -> str:
-        stated = any(v.promised for v in self.verdicts.values() if v.status != "not applicable")
         words = "nothing broken" if self.ok else f"BROKEN: {', '.join(self.broken)}"
         lines = [
             f"audit {self.module}: {words}" + (f" ({self.source})" if self.source else ""),
@@ -107,7 +113,7 @@ class AuditReport:
         ]
         for v in self.verdicts.values():
             if v.status != "not applicable":
-                lines += _lines(v, stated)
+                lines += _lines(v, self.stated)
         left = [f"{n} ({v.note})" for n, v in self.verdicts.items() if v.status == "not applicable"]
         lines += [f"  not applicable: {', '.join(left)}"] if left else []
         lines += [f"  {_heard(self.facts)}"] if self.facts else []
@@ -122,6 +128,7 @@ class AuditReport:
 
 _FIELDS = (
     "status", "promised", "error", "floor", "cases", "bites", "blame", "reproduction", "note",
+    "statement",
 )  # fmt: skip
 
 
@@ -131,7 +138,9 @@ def _lines(v: AuditVerdict, stated: bool) -> list[str]:
     counts = f"{v.error:9.1e} {v.floor:9.1e} {v.cases:6} {v.bites:6}"
     lines = [f"{mark} {v.name:27} {status:14} {counts}"]
     pad = " " * 6
-    if v.note and v.status != "holds":
+    if v.status == "broken":
+        lines.append(f"{pad}{v.statement}")
+    elif v.note and v.status != "holds":
         lines.append(f"{pad}{v.note}")
     if not v.ok and v.witness is not None:
         lines.append(f"{pad}smallest witness: {v.witness.change}, seen in the {v.witness.what}")

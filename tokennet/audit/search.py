@@ -39,6 +39,7 @@ _CONDUCT: dict[str, tuple[conduct.Check, int]] = {
     "Interleaving": (conduct.interleaving, 2),
 }
 SHRINK_SECONDS = 1.0
+_STATE = "seen between two calls of one copy only: the module keeps state"
 _ELSEWHERE = "differs in float64, but not in the module's own dtype"
 
 
@@ -190,9 +191,18 @@ class Search:
             tally.add(trial)
             if finding.refuted and not self._natively(given.plan, check):
                 tally.doubt(_ELSEWHERE)
+            elif finding.refuted and self._from_state(tally, trial, given):
+                tally.doubt(_STATE)
             elif finding.refuted:
                 tally.broken = self._small_conduct(trial, check) if tally.promised else trial
                 return
+
+    def _from_state(self, tally: Tally, trial: Trial, given: Input) -> bool:
+        """Whether calls in between do the same, and a law of state is there to be blamed."""
+        if tally.law.name not in ("MemoryLayout", "TrainEval", "Interleaving", "Cache"):
+            return False
+        seen = conduct.no_state(self.session, given.plan, given.tokens)
+        return any(True for _ in _refuted(seen)) and self._blames_state(trial)
 
     def _natively(self, plan: Plan, check: conduct.Check) -> bool:
         """Whether what is seen in float64 is there in the module's own dtype too."""
@@ -217,7 +227,7 @@ class Search:
         elif verdict == "unstable":
             tally.doubt("the same call does not give the same twice")
         else:
-            tally.doubt("seen between two calls of one copy only: the module keeps state")
+            tally.doubt(_STATE)
 
     def _blames_state(self, trial: Trial) -> bool:
         """Whether a law of state is asked about; then this is a case of it."""

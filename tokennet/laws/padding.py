@@ -93,7 +93,8 @@ class Padding(Law):
             return None
         valid, extra = _longer(layout, rng)
         kind = self.last_kind if self.last_kind == 3 else pick(rng, 0, self.last_kind)
-        return _padded_as(tokens, valid, kind, f"{extra} more columns of padding", rng, extra)
+        where = f"{extra} more columns of padding" if extra else "padding of another content"
+        return _padded_as(tokens, valid, kind, where, rng, extra)
 
 
 @dataclass(frozen=True)

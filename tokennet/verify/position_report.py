@@ -62,7 +62,7 @@ class PositionReport:
     def raise_if_broken(self) -> "PositionReport":
         """Raises `LawBrokenError` with the whole report unless `ok`; returns the report."""
         if not self.ok:
-            raise LawBrokenError(str(self))
+            raise LawBrokenError(str(self), self)
         return self
 
     def __str__(self) -> str:

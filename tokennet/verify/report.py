@@ -18,7 +18,11 @@ _GOOD: dict[str, frozenset[str]] = {
 
 
 class LawBrokenError(AssertionError):
-    """A module does not do what it promises; the message is the report."""
+    """A module does not do what it promises; the message is the report, and `report` holds it."""
+
+    def __init__(self, message: str, report: object = None):
+        super().__init__(message)
+        self.report = report
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,7 @@ class Report:
     def raise_if_broken(self) -> "Report":
         """Raises `LawBrokenError` with the whole report unless `ok`; returns the report."""
         if not self.ok:
-            raise LawBrokenError(str(self))
+            raise LawBrokenError(str(self), self)
         return self
 
     def __str__(self) -> str:

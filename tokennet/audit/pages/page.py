@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
-from tokennet.audit.matrix import SIGNS, cell_id, checked, draw_matrix, kinds_of, rows_of, svg
+from tokennet.audit.pages.matrix import SIGNS, cell_id, checked, kinds_of, rows_of, svg
 from tokennet.audit.report import AuditReport, AuditVerdict
 from tokennet.files import write_atomically
-
-__all__ = ["draw_matrix", "page", "write_page"]
 
 _STYLE = Path(__file__).with_name("page.css")
 _OPEN = 4  # more modules are folded: a click on a cell of the picture leads into them
