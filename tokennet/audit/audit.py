@@ -14,7 +14,7 @@ from torch import nn
 from tokennet.audit.adapter import Adapter, Argument, Preset
 from tokennet.audit.evidence import evidence_of
 from tokennet.audit.facts import heard_facts, reach
-from tokennet.audit.limits import narrowed, told_polarity
+from tokennet.audit.limits import narrowed, told_direction, told_polarity
 from tokennet.audit.own import plain
 from tokennet.audit.presets import recognise
 from tokennet.audit.properties import every_law, fitted, laws_of, why_not
@@ -133,11 +133,12 @@ def _opened(session: Session, quick: bool) -> Session:
     """The session with what a few calls tell."""
     session.opened()
     mask = told_polarity(session)
-    if mask is not None:
+    roles = told_direction(session)
+    roles = roles if mask is None else replace(roles, mask=mask)
+    if roles is not session.roles:
         session = Session(
-            session.module, replace(session.roles, mask=mask), session.domain, session.seed,
-            session.randomise,
-        ).opened()  # fmt: skip
+            session.module, roles, session.domain, session.seed, session.randomise
+        ).opened()
     session.domain = narrowed(session)
     if quick:
         low, high = session.domain.num_tokens

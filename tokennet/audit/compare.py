@@ -43,7 +43,7 @@ class Finding:
 
     @property
     def refuted(self) -> bool:
-        return self.error > (REFUTED / 4 if self.short else REFUTED) * self.floor
+        return self.error > (REFUTED / 8 if self.short else REFUTED) * self.floor
 
     @property
     def undecided(self) -> bool:

@@ -124,7 +124,7 @@ def memory_layout(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen
     module = session.copy(plan)
     first = _rows(session, module, tokens)
     for name, change in _PLACINGS:
-        with _changed(module, lambda call, c=change: call.mapped(c)):
+        with _changed(module, partial(Call.mapped, change=change)):
             two = _rows(session, module, tokens)
         yield _same(session, plan, tokens, first, two, name)
 
@@ -201,10 +201,10 @@ def interleaving(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]
         keys = [c.key for c in carriers] + [*roles.ties, roles.batch]
         for key in keys:
             holder = positional if isinstance(key, int) else named
-            holder[key] = holder[key][order]  # type: ignore[index, call-overload]
+            holder[key] = holder[key][order]  # type: ignore[index]
         if roles.edges is not None:
             holder = positional if isinstance(roles.edges, int) else named
-            holder[roles.edges] = place[holder[roles.edges]]  # type: ignore[index, call-overload]
+            holder[roles.edges] = place[holder[roles.edges]]  # type: ignore[index]
         return Call(tuple(positional), named)
 
     with _changed(module, change):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 
 from tokennet.audit.compare import gap, least_floor
-from tokennet.audit.roles import Mask
+from tokennet.audit.roles import Mask, Roles
 from tokennet.audit.session import Session
 from tokennet.structure import Tokens
-from tokennet.verify.plans import Domain, Plan
+from tokennet.verify.plans import Domain
 
 _AMBIGUOUS = ("padding_mask", "pad_mask", "x_mask", "masked")  # said of both meanings
 
@@ -88,7 +88,7 @@ def _hears_padding(session: Session, mask: Mask) -> bool | None:
     short = max(min(n - 2, 3), 1)
     found = []
     for seed in (0, 1):
-        plan = Plan((n, short), "right", seed=seed, dtype=session.dtypes[0], **_facts(session))
+        plan = replace(session.plain((n, n)), lengths=(n, short), layout="right", seed=seed)
         try:
             tokens = trial.tokens(plan)
             valid = tokens.structure.layout.valid
@@ -105,6 +105,29 @@ def _hears_padding(session: Session, mask: Mask) -> bool | None:
     return any(found)
 
 
-def _facts(session: Session) -> dict[str, object]:
-    plain = session.plain((2, 2))
-    return {"graph": plain.graph, "weighted": plain.weighted, "memory": plain.memory}
+def told_direction(session: Session) -> Roles:
+    """The roles with the direction in which a matrix of edges is read, told from behaviour.
+
+    One edge joins two tokens. The end that hears the other far more is the target; where both hear
+    alike, edges lead both ways.
+    """
+    roles = session.roles
+    plain = session.plain((2,))
+    if roles.edges is None or roles.edges_form == "index" or session.pooled:
+        return roles
+    plan = replace(plain, graph="path")
+    try:
+        tokens = session.tokens(plan)
+        module = session.copy(plan)
+        layout = tokens.structure.layout
+        before, heard = session.rows(module, tokens), []
+        for moved, listener in ((0, 1), (1, 0)):
+            flat = layout.flat(tokens.x).clone()
+            flat[moved] = flat[moved].flip(-1) * 2 + 1
+            after = session.rows(module, Tokens(layout.unflat(flat), tokens.structure))
+            heard.append(gap(before[listener : listener + 1], after[listener : listener + 1]))
+    except Exception:
+        return replace(roles, directed=False)
+    along, against = heard
+    clear = max(heard) > 20 * min(heard)
+    return replace(roles, directed=clear, turned=clear and against > along)

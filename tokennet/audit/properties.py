@@ -133,7 +133,7 @@ def _fitted(law: Law, session: Session, hops: int | None) -> Law:
         return SignBasis(*roles.codes)
     if isinstance(law, Locality):
         known = law.hops if law.hops is not None else (1 if hops is None else hops)
-        return Locality(hops=known, directed=roles.edges_form == "index")
+        return Locality(hops=known, directed=roles.directed)
     return law
 
 

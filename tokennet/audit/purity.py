@@ -97,8 +97,8 @@ def _equal(a: Tensor, b: Tensor) -> bool:
 def _numpy_state() -> bytes:
     import numpy as np
 
-    _, keys, place, *_ = np.random.get_state()
-    return keys.tobytes() + bytes(str(place), "ascii")
+    state = np.random.get_state(legacy=False)["state"]
+    return state["key"].tobytes() + bytes(str(state["pos"]), "ascii")
 
 
 def _settings() -> tuple[object, ...]:

@@ -156,7 +156,8 @@ class Adapted(nn.Module):
         if roles.edges_form != "index":
             like = roles.value(roles.edges)
             kind = dtype if like.is_floating_point() else like.dtype
-            values[roles.edges] = _matrix(index, structure, roles.edges_form).to(kind)
+            matrix = _matrix(index, structure, roles.edges_form)
+            values[roles.edges] = (matrix.mT if roles.turned else matrix).to(kind)
             return
         values[roles.edges] = index
         if roles.edge_weight is not None:

@@ -61,6 +61,8 @@ def resolve(module: nn.Module, example: Any, adapter: Adapter) -> Roles:
         _mask(arguments, mask, adapter.mask_kind, value, layout),
         edges,
         _edges_form(arguments.value(edges)),
+        True,
+        False,
         weight,
         attr,
         None if attr is None else (attr_value.shape[1] if attr_value.ndim > 1 else 1),

@@ -54,7 +54,11 @@ class Mask:
 
 @dataclass(frozen=True, eq=False)
 class Roles:
-    """Who is who in a call. `positional` and `named` are the arguments of the example."""
+    """Who is who in a call. `positional` and `named` are the arguments of the example.
+
+    `edges_form`: "index", a "matrix" or "matrices"; `turned`: with [source, target] in it.
+    `directed`: whether outputs hear along edges and not against them.
+    """
 
     positional: tuple[Any, ...]
     named: dict[str, Any]
@@ -63,6 +67,8 @@ class Roles:
     mask: Mask | None = None
     edges: Argument | None = None
     edges_form: str = "index"
+    directed: bool = True
+    turned: bool = False
     edge_weight: Argument | None = None
     edge_attr: Argument | None = None
     edge_dim: int | None = None
@@ -179,7 +185,7 @@ class Arguments:
 
     def tensors(self) -> dict[Argument, Tensor]:
         """All arguments that are tensors, by place or name."""
-        every = [*enumerate(self.positional), *self.named.items()]
+        every: list[tuple[Argument, Any]] = [*enumerate(self.positional), *self.named.items()]
         return {k: v for k, v in every if isinstance(v, Tensor)}
 
     def guess(self, names: tuple[str, ...], taken: set[Argument]) -> Argument | None:

@@ -89,7 +89,7 @@ class Session:
         found = build(plan, self.domain)
         return found if self.roles.codes is None else with_codes(found, *self.roles.codes)
 
-    def rows(self, module: Adapted, tokens: Tokens, *, no_grad: bool = True) -> Tensor:
+    def rows(self, module: nn.Module, tokens: Tokens, *, no_grad: bool = True) -> Tensor:
         return output(module, tokens, self.pooled, no_grad=no_grad)
 
     def within(self, batch: int, num_tokens: int) -> bool:
