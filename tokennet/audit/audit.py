@@ -21,15 +21,17 @@ from tokennet.audit.properties import every_law, fitted, laws_of, why_not
 from tokennet.audit.report import AuditReport, AuditVerdict
 from tokennet.audit.resolve import resolve
 from tokennet.audit.roles import Roles
-from tokennet.audit.search import Search, Tally
+from tokennet.audit.search import Search
 from tokennet.audit.session import DTYPES, Session
+from tokennet.audit.tally import Tally
 from tokennet.checks import kind_of, type_error, value_error
 from tokennet.laws import Law
 from tokennet.verify.plans import Domain
 from tokennet.verify.report import Witness
 
 Properties = Iterable[str | Law | type[Law]]
-ROUNDS, MOST, QUICK = 96, 320, 6  # inputs: at least, where the budget allows; at most; a look
+ROUNDS, MOST, QUICK = 64, 320, 10  # inputs: at least, where the budget allows; at most; a look
+LOOK = 6  # inputs on what is not promised
 EASY = 0.6  # of the budget is not used where `ROUNDS` inputs were tried
 FEWEST = 3  # biting cases without which nothing is said to hold
 
@@ -98,7 +100,8 @@ def audit(
         promises = properties if properties is not None else (preset.promises or None)
         deadline = time.thread_time() + budget
         search = _search(session, promises, seed)
-        others = QUICK if promises is not None else MOST
+        others = LOOK if promises is not None else MOST
+        search.quick = quick
         rounds = (QUICK, QUICK) if quick else (ROUNDS, MOST)
         search.run(rounds, min(others, rounds[1]), deadline - EASY * budget, deadline)
         facts = {} if quick else heard_facts(session)

@@ -135,7 +135,7 @@ def noise_of(
     """
     least, largest = least_floor(tokens.x.dtype), 0.0
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         plain = again(made(), tokens)
         for k in ROUNDINGS:
             # inf where rounding alone leaves the range
@@ -157,7 +157,7 @@ def _rounded(
 ) -> Tensor:
     """The output with all operations, the weights and the input rounded differently."""
     moved = _disturbed_tokens(tokens, k, by_place)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     try:
         with disturbed_weights(module, k), Rounding(k, by_place=by_place):
             return again(module, moved)

@@ -53,7 +53,7 @@ class _State:
         self.weights = {name: t.detach().clone() for name, t in self._kept().items()}
         self.modes = {name: m.training for name, m in module.named_modules()}
         self.learned = {name: p.requires_grad for name, p in module.named_parameters()}
-        torch.manual_seed(plan.change)
+        torch.default_generator.manual_seed(plan.change)
         random.seed(plan.change)
         for _ in range(3):  # a generator that a module seeds must not stand there already
             torch.rand(1)

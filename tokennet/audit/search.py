@@ -13,6 +13,7 @@ from tokennet.audit.outputs import RowsMissingError
 from tokennet.audit.plans import layouts_of, stream
 from tokennet.audit.purity import purity
 from tokennet.audit.session import Session
+from tokennet.audit.tally import Tally
 from tokennet.audit.trial import (
     Input,
     Part,
@@ -44,35 +45,6 @@ _ELSEWHERE = "differs in float64, but not in the module's own dtype"
 
 
 @dataclass(eq=False)
-class Tally:
-    """What has been seen of one law so far."""
-
-    law: Law
-    promised: bool
-    cases: int = 0
-    bites: int = 0
-    worst: Finding | None = None
-    broken: Trial | None = None
-    doubts: list[str] = field(default_factory=list)
-
-    def add(self, trial: Trial) -> None:
-        self.cases += 1
-        self.bites += trial.bites
-        finding = trial.finding
-        if (
-            self.worst is None
-            or finding.error / finding.floor > self.worst.error / self.worst.floor
-        ):
-            self.worst = finding
-        if finding.undecided and not finding.short:  # exact dtypes decide
-            self.doubt("differences of 10 to 64 times the rounding noise")
-
-    def doubt(self, words: str) -> None:
-        if words not in self.doubts:
-            self.doubts.append(words)
-
-
-@dataclass(eq=False)
 class Search:
     """All laws over a stream of inputs."""
 
@@ -81,6 +53,7 @@ class Search:
     seed: int = 0
     left_out: dict[str, Tally] = field(default_factory=dict)
     inputs: int = 0
+    quick: bool = False
     spent: bool = False
 
     def run(self, rounds: tuple[int, int], others: int, enough: float, deadline: float) -> None:
@@ -194,8 +167,12 @@ class Search:
             elif finding.refuted and self._from_state(tally, trial, given):
                 tally.doubt(_STATE)
             elif finding.refuted:
-                tally.broken = self._small_conduct(trial, check) if tally.promised else trial
+                tally.broken = self._small_conduct(trial, check) if self._shrinks(tally) else trial
                 return
+
+    def _shrinks(self, tally: Tally) -> bool:
+        """Whether a broken law is worth a small witness."""
+        return tally.promised and not self.quick
 
     def _from_state(self, tally: Tally, trial: Trial, given: Input) -> bool:
         """Whether calls in between do the same, and a law of state is there to be blamed."""
@@ -221,7 +198,7 @@ class Search:
         if verdict == "state" and not self._blames_state(trial):
             verdict = "broken"
         if verdict == "broken":
-            tally.broken = self._small(trial, law, part) if tally.promised else trial
+            tally.broken = self._small(trial, law, part) if self._shrinks(tally) else trial
         elif verdict == "float64 only":
             tally.doubt(_ELSEWHERE)
         elif verdict == "unstable":
