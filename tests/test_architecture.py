@@ -35,7 +35,10 @@ LAYERS = [
     "cli_audit",
     "cli",
 ]
-APART = [{"verify", "ablate", "interop"}, {"audit", "ablate", "interop"}]  # none of these imports another
+APART = [
+    {"verify", "ablate", "interop"},
+    {"audit", "ablate", "interop"},
+]  # none of these imports another
 
 
 def _layer(path: Path) -> str:

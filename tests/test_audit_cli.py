@@ -113,7 +113,7 @@ def test_a_known_module_needs_no_example():
 def test_what_was_not_tested_is_told():
     found = invoke("make", "--property", "Padding", "--quick")
     assert found.exit_code == 0
-    assert found.stderr == "Warning: Padding was not tested (not applicable: no mask)\n"
+    assert found.stderr.startswith("Warning: Padding was not tested (not applicable: no mask")
 
 
 def test_json_has_no_infinite_numbers(monkeypatch):

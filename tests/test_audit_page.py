@@ -10,8 +10,9 @@ import pytest
 from matplotlib.patches import Rectangle
 
 import tokennet as tn
+from tokennet.audit.pages import draw_matrix, write_page
 from tokennet.audit.pages.matrix import LEGEND, SIGNS, rows_of, svg
-from tokennet.audit.pages.page import draw_matrix, number, page, write_page
+from tokennet.audit.pages.page import number, page
 from tokennet.audit.report import AuditReport, AuditVerdict
 from tokennet.verify.plans import Plan
 from tokennet.verify.report import Witness

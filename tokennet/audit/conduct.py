@@ -32,12 +32,19 @@ Check = Callable[[Session, Plan, Tokens], Iterator[Seen]]
 def _same(
     session: Session, plan: Plan, tokens: Tokens, one: Tensor, two: Tensor, change: str
 ) -> Seen:
-    """Two outputs that should be equal, beside the noise of the first where they are not."""
+    """Two outputs whose rows of real tokens should be equal, beside the noise of the first."""
+    one, two = _real(session, tokens, one), _real(session, tokens, two)
     error, floor = gap(one, two), least_floor(tokens.x.dtype)
     if error > floor:
         new = lambda: session.copy(plan, fresh=True)  # noqa: E731
-        floor = max(floor, noise_of(new, tokens, session.rows, error))
+        rows = lambda m, t: _real(session, t, session.rows(m, t))  # noqa: E731
+        floor = max(floor, noise_of(new, tokens, rows, error))
     return Seen(Finding(error, floor, short=is_short(tokens.x.dtype)), change)
+
+
+def _real(session: Session, tokens: Tokens, y: Tensor) -> Tensor:
+    """The rows of real tokens; of a pooled output, all."""
+    return y if session.pooled else y[tokens.structure.layout.valid.flatten()]
 
 
 def _rows(session: Session, module: Adapted, tokens: Tokens) -> Tensor:
@@ -173,13 +180,14 @@ def train_eval(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
     one = _rows(session, session.copy(replace(plan, train=False)), tokens)
     two = _rows(session, session.copy(replace(plan, train=True), fresh=True), tokens)
     floors = [least_floor(tokens.x.dtype)] * 2
-    error = gap(one, two)
+    error = gap(_real(session, tokens, one), _real(session, tokens, two))
     if (
         error > floors[0]
     ):  # of the two modes the one that rounds less: the other is another function
         for i, train in enumerate((False, True)):
             new = partial(session.copy, replace(plan, train=train), fresh=True)
-            floors[i] = max(floors[i], noise_of(new, tokens, session.rows, error))
+            rows = lambda m, t: _real(session, t, session.rows(m, t))  # noqa: E731
+            floors[i] = max(floors[i], noise_of(new, tokens, rows, error))
     yield Seen(Finding(error, min(floors), short=is_short(plan.dtype)), "train and eval mode")
 
 
