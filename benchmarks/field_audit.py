@@ -142,6 +142,7 @@ def main() -> None:
             continue
         versions[library] = number
         for name, build, *given in family():
+            name = " ".join(name.split())
             if (library, name) in known or options.name not in name:
                 continue
             row = audited(name, build, given[0] if given else {}, options.budget)

@@ -9,8 +9,11 @@ import torch
 from torch import Tensor, nn
 
 WIDTH, HEADS, DEPTH = 64, 2, 2
-# switches that say something else than how attention or its block computes
-OTHER = ("causal", "cross_attend", "only_cross", "verbose", "onnxable", "cross_residual_attn")
+# switches that say something else than how attention or its block computes, or draw at random
+OTHER = (
+    "causal", "cross_attend", "only_cross", "verbose", "onnxable", "cross_residual_attn",
+    "gumbel_softmax", "gumbel_softmax_hard",
+)  # fmt: skip
 SEES = ("Padding", "BatchIndependence", "Repeatability", "NoState", "Purity", "MemoryLayout")
 LOOKS_BACK = ("Causality", "Prefix", "GradientOf(Causality)", *SEES)
 

@@ -231,7 +231,7 @@ def _verdict(tally: Tally, search: Search, stated: bool, quick: bool) -> AuditVe
             found, status="broken", error=trial.finding.error, floor=trial.finding.floor,
             witness=witness, blame=blame, reproduction=code,
         )  # fmt: skip
-    fewest = 1 if quick else FEWEST
+    fewest = 1 if quick or not tally.promised else FEWEST
     if search.spent and tally.bites < fewest:
         note = "the budget was spent before it was searched"
         return replace(found, status="undecided", note=note)

@@ -53,7 +53,7 @@ def blamed_for_gradient(module: Adapted, tokens: Tokens, case: Case, rest: Tenso
     found = _record(module, Tokens(x, tokens.structure), keep_graph=True)
     for one in found:
         for t in one.tensors:
-            rows = _rows(t, tokens.structure)
+            rows = next(iter(_rows(t, tokens.structure).values()), None)
             if rows is None or not rows.requires_grad:
                 continue
             (grad,) = torch.autograd.grad(
@@ -93,24 +93,33 @@ def _judged(t: Any) -> bool:
 
 
 def _difference(a: Tensor, b: Tensor, before: Structure, case: Case) -> float | None:
-    """How far rows that must agree differ; None where the tensors have no rows of tokens."""
+    """How far rows that must agree differ; None where the tensors have no rows of tokens.
+
+    Where several axes could be those of tokens (as many heads as tokens), the smallest counts.
+    """
     one, two = _rows(a, before), _rows(b, case.tokens.structure)
-    if one is None or two is None or one.shape[1:] != two.shape[1:]:
-        return None
-    return gap(one[case.rows].double(), two[case.image].double())
+    found = [
+        gap(one[place][case.rows].double(), two[place][case.image].double())
+        for place in one
+        if place in two and one[place].shape[1:] == two[place].shape[1:]
+    ]
+    return min(found, default=None)
 
 
-def _rows(t: Tensor, structure: Structure) -> Tensor | None:
-    """The rows of the flat view in a tensor, wherever its axes of samples and tokens are."""
+def _rows(t: Tensor, structure: Structure) -> dict[tuple[int, int], Tensor]:
+    """The rows of the flat view in a tensor, for each place where the axes of tokens can be."""
     layout = structure.layout
     size = tuple(layout.shape)
     if t.ndim < 2:
-        return None
+        return {}
     if len(size) == 1 or t.shape[0] == layout.rows:
-        return t.flatten(1) if t.shape[0] == layout.rows else None
+        return {(0, 0): t.flatten(1)} if t.shape[0] == layout.rows else {}
     b, n = size
-    for samples, tokens in ((0, 1), (1, 0), (0, 2), (0, t.ndim - 1)):
+    found = {}
+    for samples, tokens in dict.fromkeys(((0, 1), (1, 0), (0, 2), (0, t.ndim - 1))):
         fits = tokens < t.ndim and samples != tokens and t.ndim > 2
         if fits and t.shape[samples] == b and t.shape[tokens] == n:
-            return t.movedim((samples, tokens), (0, 1)).flatten(0, 1).flatten(1)
-    return t.flatten(1) if b == 1 and t.shape[0] == n else None
+            found[samples, tokens] = t.movedim((samples, tokens), (0, 1)).flatten(0, 1).flatten(1)
+    if b == 1 and t.shape[0] == n:
+        found[0, 0] = t.flatten(1)
+    return found
