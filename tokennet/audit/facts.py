@@ -1,5 +1,6 @@
 """What a module listens to: other tokens, edges, mask, memory, order; and how far it hears."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,11 +15,17 @@ from tokennet.verify.facts import changed_memory, mixed_tokens
 from tokennet.verify.plans import Plan, without_edges
 
 PATH = 9
+Question = Callable[[Session, Plan, Tokens], tuple[Tensor, Tensor] | None]
 
 
 def heard_facts(session: Session) -> dict[str, bool]:
     """Which of tokens, edges, mask, memory and order the output depends on."""
-    asked = {"tokens": _others, "edges": _without_edges, "memory": _memory, "order": _order}
+    asked: dict[str, Question] = {
+        "tokens": _others,
+        "edges": _without_edges,
+        "memory": _memory,
+        "order": _order,
+    }
     roles = session.roles
     known = {"tokens": True, "edges": roles.edges is not None, "memory": roles.memory is not None}
     found: dict[str, bool] = {}
@@ -44,9 +51,9 @@ def _plans(session: Session) -> list[Plan]:
     ]  # fmt: skip
 
 
-def _ask(session: Session, plan: Plan, question: object) -> bool:
+def _ask(session: Session, plan: Plan, question: Question) -> bool:
     try:
-        found = question(session, plan, session.tokens(plan))  # type: ignore[operator]
+        found = question(session, plan, session.tokens(plan))
     except Exception:
         return False  # outside what the module takes
     if found is None:

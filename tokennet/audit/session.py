@@ -15,6 +15,8 @@ from tokennet.audit.outputs import Form, Probe, RowsMissingError, chosen, form_o
 from tokennet.audit.rendering import Adapted, NotRepresentableError, RefusedError
 from tokennet.audit.roles import Roles
 from tokennet.checks import value_error
+from tokennet.laws.codes import laplacian_of
+from tokennet.laws.rows import rows_of_samples
 from tokennet.structure import Tokens
 from tokennet.verify.plans import Domain, Plan, build
 from tokennet.verify.prepare import redraw, without_dropout
@@ -38,9 +40,6 @@ class Session:
     half: bool = False
     refusals: dict[str, int] = field(default_factory=dict)
     _copies: dict[tuple[int, torch.dtype, bool, bool], Adapted] = field(default_factory=dict)
-    _states: dict[tuple[int, torch.dtype, bool, bool], dict[str, Tensor]] = field(
-        default_factory=dict
-    )
 
     @property
     def pooled(self) -> bool:
@@ -78,11 +77,9 @@ class Session:
         for part in twin.modules():
             if frozen and isinstance(part, _BatchNorm):
                 part.eval()
-        return (
-            Adapted(twin, self.roles, self.form).train(train)
-            if not frozen
-            else _kept(Adapted(twin, self.roles, self.form))
-        )
+        adapted = Adapted(twin, self.roles, self.form)
+        adapted.training = train  # and not `train(train)`, which would reach frozen parts
+        return adapted
 
     def tokens(self, plan: Plan) -> Tokens:
         """The tokens of a plan, the same ones every time."""
@@ -221,20 +218,11 @@ class Session:
         return torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
 
-def _kept(module: Adapted) -> Adapted:
-    """The module in train mode, but for its batch norms, which stay as they are."""
-    module.training = True
-    return module
-
-
 def with_codes(tokens: Tokens, first: int, last: int) -> Tokens:
     """The tokens with Laplacian eigenvectors of their samples in some channels.
 
     Without edges the codes are orthonormal columns.
     """
-    from tokennet.laws.codes import laplacian_of
-    from tokennet.laws.rows import rows_of_samples
-
     layout = tokens.structure.layout
     flat = layout.flat(tokens.x).clone()
     for rows in rows_of_samples(tokens):
