@@ -9,14 +9,16 @@ with 1 where the audit finds less than 98 % of the bugs, raises a false alarm, o
 """
 
 import argparse
+import multiprocessing
 import platform
 import statistics
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from corpus import DIFFICULT, ENTRIES, Entry
@@ -82,25 +84,48 @@ def audit(budget: float, quick: bool) -> Tool:
     return Tool(f"tokennet {tn.__version__}", judge)
 
 
-def outcomes(tool: Tool, entries: Iterable[Entry]) -> list[Outcome]:
-    found = []
-    for entry in entries:
-        for bug in (True, False) if entry.broken else (False,):
-            found.append(judged(tool, entry, bug))
-            note = found[-1].failure or ", ".join(found[-1].broken) or "-"
-            kind = "bug" if bug else "twin" if entry.broken else "difficult"
-            line = f"{tool.name}: {entry.name} ({kind}): {note} [{found[-1].seconds:.1f} s]"
-            print(line, file=sys.stderr, flush=True)
-    return found
+def outcomes(tool: Tool, entries: Sequence[Entry], workers: int = 1) -> list[Outcome]:
+    """Every bug, twin and difficult module, in processes of their own where workers are several."""
+    jobs = [
+        (i, bug)
+        for i, entry in enumerate(entries)
+        for bug in ((True, False) if entry.broken else (False,))
+    ]
+
+    def told(outcome: Outcome) -> Outcome:
+        entry, bug = outcome.entry, outcome.bug
+        note = outcome.failure or ", ".join(outcome.broken) or "-"
+        kind = "bug" if bug else "twin" if entry.broken else "difficult"
+        line = f"{tool.name}: {entry.name} ({kind}): {note} [{outcome.seconds:.1f} s]"
+        print(line, file=sys.stderr, flush=True)
+        return outcome
+
+    if workers == 1:
+        return [told(judged(tool, entries[i], bug)) for i, bug in jobs]
+    _SHARED[:] = [tool, entries]
+    with multiprocessing.get_context("fork").Pool(workers) as pool:  # modules can't be sent over
+        return [
+            told(Outcome(entries[i], bug, *found))
+            for (i, bug), found in zip(jobs, pool.imap(_job, jobs), strict=True)
+        ]
+
+
+_SHARED: list[Any] = []
+
+
+def _job(job: tuple[int, bool]) -> tuple[tuple[str, ...], float, str]:
+    tool, entries = _SHARED
+    found = judged(tool, entries[job[0]], job[1])
+    return found.broken, found.seconds, found.failure
 
 
 def judged(tool: Tool, entry: Entry, bug: bool) -> Outcome:
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         broken, failure = tool.judge(entry, bug), ""
     except Exception as error:  # a tool that can't judge a module has found nothing
         broken, failure = (), f"{type(error).__name__}: {error}".splitlines()[0][:120]
-    return Outcome(entry, bug, tuple(broken), time.perf_counter() - start, failure)
+    return Outcome(entry, bug, tuple(broken), time.process_time() - start, failure)
 
 
 def share(part: Sequence[object], whole: Sequence[object]) -> str:
@@ -242,6 +267,7 @@ def main() -> int:
     parser.add_argument("--only", help="entries with this in their name; writes no results")
     parser.add_argument("--budget", type=float, default=BUDGET, help="seconds for a module")
     parser.add_argument("--quick", action="store_true", help="a few inputs; writes no results")
+    parser.add_argument("--workers", type=int, default=1, help="processes, one core each")
     parser.add_argument("--no-peers", action="store_true", help="only the audit")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -249,7 +275,7 @@ def main() -> int:
     entries = chosen(options.only)
     tools = [audit(options.budget, options.quick)]
     tools += [] if options.no_peers else peers()
-    results = [(tool, outcomes(tool, entries)) for tool in tools]
+    results = [(tool, outcomes(tool, entries, options.workers)) for tool in tools]
     text = page(results, options.budget)
     print(text)
     if options.only is None and not options.quick:

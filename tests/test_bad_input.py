@@ -6,6 +6,7 @@ import re
 import pytest
 from bad import Bad
 from bad_attention import ATTENTION
+from bad_audit import AUDIT
 from bad_blocks import BLOCKS
 from bad_compositions import COMPOSITIONS, TOPOLOGIES
 from bad_graphs import GRAPHS
@@ -21,11 +22,18 @@ from bad_tokenizers import TOKENIZERS
 import tokennet as tn
 
 TABLE = STRUCTURES | MIXERS | COMPOSITIONS | TOPOLOGIES | NETS | ATTENTION | GRAPHS | SEQUENCES
-TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS
+TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS | AUDIT
 CASES = [(name, bad) for name, bads in TABLE.items() for bad in bads]
 # no arguments of their own, or made by tokennet only
 EXEMPT = {"Full", "Causal", "Report", "Verdict", "LawBrokenError", "Softmax", "HardMax", "Sigmoid"}
-EXEMPT |= {"Decoded"}
+EXEMPT |= {
+    "Decoded",
+    "AuditReport",
+    "AuditVerdict",
+    "Distinguished",
+    "PairFinding",
+    "SymmetryGroup",
+}
 
 pytestmark = pytest.mark.usefixtures("no_typecheck")
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import tokennet as tn
-from tokennet.audit import group as group_code
+from tokennet.audit.symmetry import group as group_code
 from tokennet.audit.symmetry.elements import swap
 from tokennet.audit.symmetry.group import symmetry_group
 

@@ -161,7 +161,7 @@ def _preset(
         if name not in known:
             near = get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]!r}?" if near else ""
-            raise type_error("argument", repr(name), f"one of {', '.join(sorted(known))}", hint)
+            raise type_error("argument", repr(name), "one of audit, or a field of Adapter", hint)
     stated = {k: v for k, v in given.items() if v is not None}
     if example is not None:
         return Preset(example, replace(adapter or Adapter(), **stated), ())

@@ -67,6 +67,7 @@ _WITH_GRADIENT = (
 _NO_MASK = "no mask: say which argument it is, mask=..."
 _NO_EDGES = "no edges: say which argument they are, edges=..."
 _NO_LIST = "no list of edges"
+_ALLOWED = "properties such as Causality, Padding, Locality(hops=2), GradientOf(Prefix)"
 _CALL = re.compile(r"(\w+)\((.*)\)$")
 
 
@@ -84,7 +85,7 @@ def law_of(given: str | Law | type[Law]) -> Law:
     if isinstance(given, Causality):
         return Causality(prefix=False)  # `Prefix` is a property of its own
     if given.name not in _BY_NAME:
-        raise value_error("properties", given.name, f"some of {', '.join(PROPERTIES)}")
+        raise value_error("properties", given.name, _ALLOWED)
     return given
 
 
@@ -103,9 +104,8 @@ def _named(name: str) -> Law:
     from difflib import get_close_matches
 
     near = get_close_matches(name, PROPERTIES, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else ""
-    allowed = f"some of {', '.join(PROPERTIES)}, GradientOf(...)"
-    raise value_error("properties", repr(name), allowed, hint)
+    hint = f"did you mean {near[0]!r}?" if near else "docs/properties.md states them all"
+    raise value_error("properties", repr(name), _ALLOWED, hint)
 
 
 def every_law() -> tuple[Law, ...]:

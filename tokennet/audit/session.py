@@ -128,11 +128,10 @@ class Session:
         self.dtypes = tuple(d for d in self.domain.dtypes if self._runs(d)) or (self.native,)
         plans = self._probes()
         if not plans:
-            known = "; ".join(self.refusals) or "it raised nothing"
-            hint = "are the arguments named rightly, and is the layout right? pass an Adapter"
-            raise value_error(
-                "example", "refused by the module", f"a call that works ({known})", hint
-            )
+            known = next(iter(self.refusals), "it raised nothing")[:100]
+            hint = "are arguments and layout named rightly? pass an Adapter"
+            allowed = f"a call that works ({known})"
+            raise value_error("example", "refused by the module", allowed, hint)
         self.form = form_of(
             [
                 Probe(len(p.lengths), p.lengths[0], sum(p.lengths), tuple(self.answer(p).shape))
