@@ -273,3 +273,19 @@ def test_not_finite_is_not_equal() -> None:
 
     report = tn.audit(Poisoned(), torch.randn(2, 5, D), properties=["Prefix", "Finite"])
     assert set(report.broken) == {"Prefix", "Finite"}
+
+
+def test_components_of_a_graph_are_samples_where_that_is_promised() -> None:
+    class Graph(nn.Module):
+        def __init__(self, norm: bool):
+            super().__init__()
+            self.norm = norm
+
+        def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
+            y = x + torch.zeros_like(x).index_add(0, edge_index[1], x[edge_index[0]])
+            return y - y.mean(0) if self.norm else y
+
+    example = (torch.randn(4, D), torch.tensor([[0, 1, 2], [1, 2, 3]]))
+    for norm in (False, True):
+        report = tn.audit(Graph(norm), example, properties=["BatchIndependence"], budget=4)
+        assert report["BatchIndependence"].status == ("broken" if norm else "holds"), report

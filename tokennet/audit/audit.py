@@ -192,6 +192,10 @@ def _domain(roles: Roles, given: Domain | None, preset: Preset) -> Domain:
 def _search(session: Session, promises: Properties | None, seed: int) -> Search:
     promised = laws_of(promises) if promises is not None else ()
     names = {law.name for law in promised}
+    roles = session.roles
+    listed = roles.edges is not None and roles.edges_form == "index" and not session.pooled
+    if "BatchIndependence" in names and roles.single and roles.packed and listed:
+        session.recast(replace(roles, united=True))  # components of a graph are samples too
     others = [law for law in every_law() if law.name not in names]
     hops = reach(session)
     tallies = {

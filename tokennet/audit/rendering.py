@@ -134,7 +134,12 @@ class Adapted(nn.Module):
             raise NotRepresentableError("another layout")
         if roles.single and structure.batch != 1:
             raise NotRepresentableError("one sample at a time")
-        counted = roles.batch is None or roles.batch_kind == "ptr" or roles.count is not None
+        counted = (
+            roles.united
+            or roles.batch is None
+            or roles.batch_kind == "ptr"
+            or roles.count is not None
+        )
         if not counted and structure.batch and int(structure.lengths[-1]) == 0:
             raise NotRepresentableError("a last sample without tokens, not counted anywhere")
         padded = not roles.packed and not bool(layout.valid.all())

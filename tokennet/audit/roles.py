@@ -57,7 +57,8 @@ class Roles:
     """Who is who in a call. `positional` and `named` are the arguments of the example.
 
     `edges_form`: "index", a "matrix" or "matrices"; `turned`: with [source, target] in it.
-    `directed`: whether outputs hear along edges and not against them.
+    `directed`: whether outputs hear along edges and not against them. `united`: several samples may
+    stand in one graph that is not told which is which.
     """
 
     positional: tuple[Any, ...]
@@ -84,6 +85,7 @@ class Roles:
     codes: tuple[int, int] | None = None
     grid: tuple[int, ...] | None = None
     adapter: Adapter = field(default_factory=Adapter)
+    united: bool = False
 
     @property
     def width(self) -> int:
@@ -98,7 +100,7 @@ class Roles:
     @property
     def single(self) -> bool:
         """Whether a call has one sample only."""
-        return self.tokens.layout in ("nd", "n") and self.batch is None
+        return self.tokens.layout in ("nd", "n") and self.batch is None and not self.united
 
     def size(self) -> tuple[int, int]:
         """(samples, tokens) of the example; of a list of all samples, the longest."""

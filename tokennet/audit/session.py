@@ -83,11 +83,21 @@ class Session:
 
     def tokens(self, plan: Plan) -> Tokens:
         """The tokens of a plan, the same ones every time."""
-        found = build(plan, self.domain)
+        found = self.bounded(build(plan, self.domain))
         return found if self.roles.codes is None else with_codes(found, *self.roles.codes)
+
+    def bounded(self, tokens: Tokens) -> Tokens:
+        """The tokens with no feature larger than the domain allows."""
+        most = self.domain.max_abs
+        return Tokens(tokens.x.clamp(-most, most), tokens.structure)
 
     def rows(self, module: nn.Module, tokens: Tokens, *, no_grad: bool = True) -> Tensor:
         return output(module, tokens, self.pooled, no_grad=no_grad)
+
+    def recast(self, roles: Roles) -> None:
+        """Other roles from now on, for all copies."""
+        self.roles = roles
+        self._copies.clear()
 
     def within(self, batch: int, num_tokens: int) -> bool:
         """Whether so many samples of so many tokens, padding included, are inside the domain."""

@@ -101,7 +101,9 @@ def case_of(law: Law, given: Input) -> Case | None:
         return None
     layout = found.tokens.structure.layout
     size = layout.max_length
-    return found if given.session.within(layout.batch, size) else None
+    if not given.session.within(layout.batch, size):
+        return None
+    return replace(found, tokens=given.session.bounded(found.tokens))
 
 
 def try_outputs(law: Law, given: Input, case: Case) -> Trial | None:
