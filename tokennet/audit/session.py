@@ -211,17 +211,22 @@ class Session:
             return False
 
     def _random(self, train: bool) -> bool:
-        """Whether random numbers decide about the output in a mode."""
+        """Whether random numbers decide about the output in a mode, for few or more tokens."""
         if train and not self.domain.train:
             return False
-        plan = self.plain(self._example(), train=train)
+        batch, most = len(self._example()), min(24, self.domain.num_tokens[1])
+        plans = [self.plain(self._example(), train=train)]
+        if self.within(batch, most):
+            plans += [self.plain((most,) * batch, train=train, seed=s) for s in (0, 1)]
+        return any(self._is_random(plan) for plan in plans)
+
+    def _is_random(self, plan: Plan) -> bool:
         found = []
         for seed in (0, 0, 1):
             torch.default_generator.manual_seed(seed)
             try:
-                tokens = self.tokens(plan)
                 module = self.copy(plan, fresh=True)
-                found.append(self.rows(module, tokens))
+                found.append(self.rows(module, self.tokens(plan)))
             except Exception:
                 return False
         return torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
