@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from torch import nn
-
 from tokennet.checks import type_error, value_error
 
 Argument = str | int
@@ -110,6 +108,3 @@ class Preset:
     promises: tuple[str, ...]
     domain: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
-
-
-Recognise = Callable[[nn.Module], Preset | None]

@@ -13,7 +13,8 @@ from tokennet.audit.session import Session
 from tokennet.structure import Tokens
 from tokennet.verify.plans import Plan
 
-_HELD = Finding(0.0, 0.0)
+_EPS = torch.finfo(torch.float64).eps  # a change is a change: nothing here is rounded
+_HELD = Finding(0.0, _EPS)
 
 
 def purity(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
@@ -35,10 +36,10 @@ def purity(session: Session, plan: Plan, tokens: Tokens) -> Iterator[Seen]:
         except RefusedError as error:  # torch itself refuses to change a leaf in place
             if "in-place" not in str(error):
                 raise
-            yield Seen(Finding(1.0, 0.0, "input"), f"the input is changed in place: {error}")
+            yield Seen(Finding(1.0, _EPS, "input"), f"the input is changed in place: {error}")
             return
         problem = state.problem(given)
-        finding = Finding(1.0, 0.0, "call itself") if problem else _HELD
+        finding = Finding(1.0, _EPS, "call itself") if problem else _HELD
         mode = "with autograd off" if no_grad else "with autograd on"
         yield Seen(finding, f"{problem or 'nothing'} changed, {mode}")
 

@@ -210,7 +210,7 @@ class Search:
         """Whether a law of state is asked about; then this is a case of it."""
         for name in ("NoState", "Repeatability"):
             tally = self.tallies.get(name)
-            if tally is not None:
+            if tally is not None and tally.promised:
                 tally.add(trial)
                 tally.broken = tally.broken or trial
                 return True
