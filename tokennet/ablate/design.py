@@ -119,7 +119,9 @@ def choose(
     differs from it on one axis) or a list of choices.
     """
     if design == GRID:
-        found = [dict(zip(axes, labels, strict=True)) for labels in itertools.product(*axes.values())]
+        found = [
+            dict(zip(axes, labels, strict=True)) for labels in itertools.product(*axes.values())
+        ]
         name = GRID
     elif design == ONE_AT_A_TIME:
         if baseline is None:
