@@ -28,6 +28,8 @@ LAYERS = [
     "verify",
     "audit",
     "data",
+    "tasks",
+    "ablate",
     "demo",
     "pytest_plugin",
     "api",
