@@ -2,22 +2,36 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from enum import Enum
+from typing import Any, ClassVar, Final, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tokennet.checks import kind_of, positive, type_error
-from tokennet.mixers import Attention, Mixer
+from tokennet.checks import kind_of, positive, type_error, value_error
+from tokennet.laws import Causality
+from tokennet.mixers import Attention, Mixer, Pointwise
 from tokennet.net import Block, PreNorm, Tokenizer, TokenNet
 from tokennet.tasks.parts import make
 from tokennet.tasks.samples import Batch, Samples
 from tokennet.tasks.training import Recipe, fit
 
-Sums = dict[str, tuple[float, int]]  # of each score: the sum over answers, and how many there are
+# of each score: the sum over answers, and what it is divided by: how many there are
+Sums = dict[str, tuple[float, float]]
+
+
+class Own(Enum):
+    """What stands for a choice that is left to the task, where None is a choice too."""
+
+    OWN = "the task's own"
+
+
+OWN: Final = Own.OWN
+Part = Callable[..., Mixer] | Literal[Own.OWN]
+Size = int | Literal[Own.OWN]
 
 
 @dataclass(frozen=True)
@@ -43,12 +57,23 @@ def attention(dim: int, num_heads: int) -> Mixer:
     return Attention(dim, num_heads)
 
 
+COMMON: Mapping[str, Any] = {
+    "mixer": attention, "position": None, "residual": PreNorm,
+    "dim": 32, "depth": 2, "num_heads": 4, "dropout": 0.0,
+}  # fmt: skip
+
+
+def channel_mlp(dim: int, mlp_dim: int, *, dropout: float) -> Mixer:
+    """The channel MLP of a task's blocks where none is chosen."""
+    return Pointwise(dim, mlp_dim, dropout=dropout)
+
+
 class Task(ABC):
     """A learning problem that is an experiment: `tn.ablate(Digits(), axes={"mixer": {...}})`.
 
     `task(mixer=..., position=..., seed=0)` builds the common net with these choices, trains it and
     returns metrics. Choices that make modules are called with the facts that they ask for: `dim`,
-    `num_tokens` (None where samples differ in it), `num_heads`, and those of the task.
+    `num_tokens` (None where samples differ in it), `num_heads`, `mlp_dim`, and the task's own.
     `task.experiment(build)` is the same for nets of any other kind.
 
     Args:
@@ -60,13 +85,16 @@ class Task(ABC):
     higher_is_better: ClassVar[bool] = True
     reference: ClassVar[Reference]
     recipe: ClassVar[Recipe] = Recipe()
+    fine_width: ClassVar[str] = "mlp_dim"  # what `match` may change besides `dim`
     causal: ClassVar[bool] = False  # whether a net must not see later tokens
+    own: ClassVar[Mapping[str, Any]] = {}  # the choices where the task's net is not `COMMON`
 
     def __init__(self, recipe: Recipe | None = None, *, epochs: int | None = None):
         chosen = type(self).recipe if recipe is None else recipe
         if epochs is not None:
             chosen = replace(chosen, epochs=positive("epochs", epochs))
         self.recipe = chosen  # type: ignore[misc]  # the class has the default
+        self.__signature__ = _signature(self.net, {**COMMON, **self.own})
 
     @property
     def name(self) -> str:
@@ -104,57 +132,63 @@ class Task(ABC):
     def net(
         self,
         *,
-        mixer: Callable[..., Mixer] = attention,
-        position: Callable[..., Mixer] | None = None,
-        residual: Callable[..., Mixer] = PreNorm,
+        mixer: Part = OWN,
+        position: Part | None = OWN,
+        residual: Part = OWN,
         mlp: Callable[..., Mixer] | None = None,
         tokenizer: Callable[..., Tokenizer] | None = None,
         readout: Callable[..., Mixer] | None = None,
-        dim: int = 32,
-        depth: int = 2,
-        num_heads: int = 4,
-        dropout: float = 0.0,
+        dim: Size = OWN,
+        mlp_dim: int | None = None,
+        depth: Size = OWN,
+        num_heads: Size = OWN,
+        dropout: float | Literal[Own.OWN] = OWN,
     ) -> nn.Module:
         """The common net: tokenizer, position code, `depth` blocks around the mixer, readout."""
-        facts = {"dim": dim, **self.facts, "num_heads": num_heads}
+        given = {
+            "mixer": mixer, "position": position, "residual": residual, "dim": dim,
+            "depth": depth, "num_heads": num_heads, "dropout": dropout,
+        }  # fmt: skip
+        use = {**COMMON, **self.own, **{k: v for k, v in given.items() if v is not OWN}}
+        dim, code = positive("dim", use["dim"]), use["position"]
+        facts = {"dim": dim, **self.facts, "num_heads": use["num_heads"]}
+        facts["mlp_dim"] = 4 * dim if mlp_dim is None else mlp_dim
+        inner = channel_mlp if mlp is None else mlp
         begin = self.tokenizer(dim) if tokenizer is None else make("tokenizer", tokenizer, facts)
-        code = [] if position is None else [make("position", position, facts)]
+        codes = [] if code is None else [make("position", code, facts)]
         blocks = [
             Block(
                 dim,
-                make("mixer", mixer, facts),
-                mlp=None if mlp is None else make("mlp", mlp, facts),
-                residual=residual,
-                dropout=dropout,
+                *self.mixers(make("mixer", use["mixer"], facts), facts),
+                mlp=make("mlp", inner, facts | {"dropout": use["dropout"]}),
+                residual=use["residual"],
+                dropout=use["dropout"],
             )
-            for _ in range(positive("depth", depth))
+            for _ in range(positive("depth", use["depth"]))
         ]
         end = self.readout(dim) if readout is None else make("readout", readout, facts)
-        return TokenNet(begin, [*code, *blocks], end)
+        return TokenNet(begin, [*codes, *blocks], end)
 
-    def __call__(
-        self,
-        *,
-        seed: int,
-        run: Any = None,
-        mixer: Callable[..., Mixer] = attention,
-        position: Callable[..., Mixer] | None = None,
-        residual: Callable[..., Mixer] = PreNorm,
-        mlp: Callable[..., Mixer] | None = None,
-        tokenizer: Callable[..., Tokenizer] | None = None,
-        readout: Callable[..., Mixer] | None = None,
-        dim: int = 32,
-        depth: int = 2,
-        num_heads: int = 4,
-        dropout: float = 0.0,
-    ) -> dict[str, float]:
-        """Builds, trains and tests a net; arguments as in `net`, metrics of the test part."""
+    def mixers(self, mixer: Mixer, facts: Mapping[str, Any]) -> Sequence[Mixer]:
+        """The mixers of a block: the chosen one, and those that the task adds."""
+        return [mixer]
+
+    def check(self, net: nn.Module) -> None:
+        """Raises where a net would see what it must not."""
+        if self.causal and Causality() not in getattr(net, "claims", ()):
+            hint = "e.g. mixer=lambda dim: tn.Attention(dim, 4, tn.Causal()); readout by token"
+            shown = f"of a net that claims {sorted(map(str, getattr(net, 'claims', ())))}"
+            raise value_error("mixer", shown, f"one that claims Causality for {self.name}", hint)
+
+    def __call__(self, *, seed: int, run: Any = None, **choice: Any) -> dict[str, float]:
+        """Builds, trains and tests a net; choices as in `net`, metrics of the test part."""
         torch.manual_seed(seed)
-        net = self.net(
-            mixer=mixer, position=position, residual=residual, mlp=mlp, tokenizer=tokenizer,
-            readout=readout, dim=dim, depth=depth, num_heads=num_heads, dropout=dropout,
-        )  # fmt: skip
-        return fit(self, net, seed, run)
+        return fit(self, self.net(**choice), seed, run)
+
+    def example(self) -> tuple[Any, ...]:
+        """What a net is called with for one sample."""
+        one = self.data(0).fit.first()
+        return (one.inputs,) if one.structure is None else (one.inputs, one.structure)
 
     def experiment(self, build: Callable[..., nn.Module]) -> "TaskExperiment":
         """An experiment with a net of your own: `build(**choice)` makes it, the task trains it."""
@@ -172,21 +206,35 @@ class TaskExperiment:
             )
         self.task, self.net = task, build
         self.metric, self.higher_is_better = task.metric, task.higher_is_better
-        given = inspect.signature(build).parameters.values()
-        extra = [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ("seed", "run")
-        ]
-        keep = [p for p in given if p.kind is not p.VAR_KEYWORD]
-        last = [p for p in given if p.kind is p.VAR_KEYWORD]
-        self.__signature__ = inspect.Signature([*keep, *extra, *last])
+        self.__signature__ = _signature(build)
+
+    def example(self) -> tuple[Any, ...]:
+        """What a net is called with for one sample."""
+        return self.task.example()
 
     def __call__(self, *, seed: int, run: Any = None, **choice: Any) -> dict[str, float]:
         torch.manual_seed(seed)
         return fit(self.task, self.net(**choice), seed, run)
 
 
+def _signature(
+    build: Callable[..., Any], defaults: Mapping[str, Any] | None = None
+) -> inspect.Signature:
+    """What an experiment takes whose nets `build` makes: its choices, a seed and a run."""
+    given = [
+        p.replace(default=(defaults or {})[p.name]) if p.default is OWN else p
+        for p in inspect.signature(build).parameters.values()
+    ]
+    own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in ("seed", "run")]
+    rest = [p for p in given if p.kind is p.VAR_KEYWORD]
+    return inspect.Signature([*(p for p in given if p not in rest), *own, *rest])
+
+
 def counted(answer: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The rows of the answer that count, and their targets."""
-    if batch.counts is None:
-        return answer, batch.targets
-    return answer[batch.counts], batch.targets[batch.counts]
+    """The rows of the answer that count, and their targets; one answer a token: all in a row."""
+    targets = batch.targets
+    if batch.counts is not None:
+        return answer[batch.counts], targets[batch.counts]
+    if targets.ndim > 1 and targets.ndim == answer.ndim - 1:
+        return answer.flatten(0, -2), targets.flatten()
+    return answer, targets

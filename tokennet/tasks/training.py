@@ -59,7 +59,7 @@ def evaluate(task: "Task", net: nn.Module, samples: "Samples", device: Any) -> d
     was = net.training
     net.eval()
     sums: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    counts: dict[str, float] = {}
     for index in torch.arange(len(samples)).split(4 * task.recipe.batch_size):
         batch = samples.batch(index).to(device)
         for name, (total, count) in task.scores(_answer(net, batch), batch).items():
@@ -79,6 +79,7 @@ def fit(task: "Task", net: nn.Module, seed: int, run: Any = None) -> dict[str, f
     The order of the samples comes from the seed alone, so that all nets of a seed see the same.
     Where the data has a part to choose by, the scores are those of the epoch that is best there.
     """
+    task.check(net)
     data, recipe = task.data(seed), task.recipe
     device = "cpu" if run is None else run.device
     net.to(device).train()
