@@ -1,5 +1,8 @@
 """Real data that papers report on, from `TOKENNET_DATA` or by the usual loader."""
 
-from tokennet.data.graphs import PLANETOID, planetoid
+from tokennet.data.graphs import PLANETOID, TU, planetoid, tu_dataset
+from tokennet.data.images import cifar, mnist
+from tokennet.data.molecules import esol
+from tokennet.data.series import etth1
 
-__all__ = ["PLANETOID", "planetoid"]
+__all__ = ["PLANETOID", "TU", "cifar", "esol", "etth1", "mnist", "planetoid", "tu_dataset"]
