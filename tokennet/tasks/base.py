@@ -86,7 +86,7 @@ class Task(ABC):
     reference: ClassVar[Reference]
     recipe: ClassVar[Recipe] = Recipe()
     fine_width: ClassVar[str] = "mlp_dim"  # what `match` may change besides `dim`
-    causal: ClassVar[bool] = False  # whether a net must not see later tokens
+    causal: bool = False  # whether a net must not see later tokens
     own: ClassVar[Mapping[str, Any]] = {}  # the choices where the task's net is not `COMMON`
 
     def __init__(self, recipe: Recipe | None = None, *, epochs: int | None = None):
@@ -128,6 +128,10 @@ class Task(ABC):
         right = int((answer.argmax(-1) == targets).sum())
         loss = float(F.cross_entropy(answer, targets, reduction="sum"))
         return {"accuracy": (right, len(targets)), "loss": (loss, len(targets))}
+
+    def metrics(self, scores: dict[str, float]) -> dict[str, float]:
+        """What a run reports of the mean scores, e.g. the root of a mean square."""
+        return scores
 
     def net(
         self,

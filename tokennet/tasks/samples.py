@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tokennet.checks import positive, value_error
 from tokennet.structure import Structure, Tokens
 from tokennet.structure.transform import concatenate
 
@@ -111,3 +112,27 @@ class OneGraph(Samples):
 
     def batch(self, index: Tensor) -> Batch:
         return Batch(self.x, self.targets, self.structure, self.counts)
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen(Samples):
+    """Some of the samples of another part."""
+
+    samples: Samples
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def batch(self, index: Tensor) -> Batch:
+        return self.samples.batch(self.index[index])
+
+
+def limited(samples: Samples, limit: int | None, seed: int) -> Samples:
+    """`limit` of the samples, drawn by the seed: the smaller draw is part of the larger."""
+    if limit is None:
+        return samples
+    if positive("limit", limit) > len(samples):
+        raise value_error("limit", limit, f"at most {len(samples)}, the samples to fit")
+    order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(seed))
+    return Chosen(samples, order[:limit])

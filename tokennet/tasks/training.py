@@ -66,7 +66,7 @@ def evaluate(task: "Task", net: nn.Module, samples: "Samples", device: Any) -> d
             sums[name] = sums.get(name, 0.0) + total
             counts[name] = counts.get(name, 0) + count
     net.train(was)
-    return {name: sums[name] / max(1, counts[name]) for name in sums}
+    return task.metrics({name: sums[name] / max(1, counts[name]) for name in sums})
 
 
 def _answer(net: nn.Module, batch: Any) -> Tensor:
