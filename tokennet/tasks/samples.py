@@ -4,6 +4,7 @@ Axes: B samples, T tokens, D channels.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,16 +50,36 @@ class Samples(ABC):
 
 @dataclass(frozen=True, eq=False)
 class Arrays(Samples):
-    """Samples of one shape: inputs `[S, ...]`, targets `[S, ...]`."""
+    """Samples of one shape: inputs `[S, ...]`, targets `[S, ...]`.
+
+    `counts`: which of a sample's answers count, `[S, N]`; None: all.
+    """
 
     inputs: Tensor
     targets: Tensor
+    counts: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def batch(self, index: Tensor) -> Batch:
-        return Batch(self.inputs[index], self.targets[index])
+        counts = None if self.counts is None else self.counts[index]
+        return Batch(self.inputs[index], self.targets[index], counts=counts)
+
+    def chosen(self, index: Tensor | slice) -> "Arrays":
+        """Some of the samples, by a mask, numbers or a slice."""
+        counts = None if self.counts is None else self.counts[index]
+        return Arrays(self.inputs[index], self.targets[index], counts)
+
+    @staticmethod
+    def joined(parts: Sequence["Arrays"]) -> "Arrays":
+        """The samples of all of them."""
+        counts = [part.counts for part in parts if part.counts is not None]
+        return Arrays(
+            torch.cat([part.inputs for part in parts]),
+            torch.cat([part.targets for part in parts]),
+            torch.cat(counts) if counts else None,
+        )
 
 
 @dataclass(frozen=True, eq=False)
