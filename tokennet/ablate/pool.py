@@ -21,7 +21,8 @@ from tokennet.checks import kind_of, positive, type_error, value_error
 
 MANY = 32  # runs at once for an executor that doesn't say how many workers it has
 POLL = 0.1  # seconds between two looks at futures that can't be waited for
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
+LIBRARIES = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
+ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in LIBRARIES}
 
 
 @dataclass(frozen=True)
