@@ -33,7 +33,9 @@ LAYERS = [
     "demo",
     "pytest_plugin",
     "api",
+    "config",
     "cli_target",
+    "cli_ablate",
     "cli_audit",
     "cli",
 ]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import tokennet
-from tokennet import cli_audit
+from tokennet import cli_ablate, cli_audit
 from tokennet.cli_target import bad_input, load
 
 if TYPE_CHECKING:
@@ -95,6 +95,9 @@ def verify(
 
 
 app.command()(cli_audit.audit)
+app.command()(cli_ablate.ablate)
+app.command()(cli_ablate.report)
+app.command("list")(cli_ablate.list_)
 
 
 def _as_dict(report: "Report") -> dict[str, Any]:

@@ -1,0 +1,24 @@
+"""Ablations: which choice matters, and is the difference real?"""
+
+from tokennet.ablate.ablate import ablate
+from tokennet.ablate.ablation import Ablation, Plan
+from tokennet.ablate.budget import Budget
+from tokennet.ablate.load import list_ablations, load_ablation
+from tokennet.ablate.record import Outcome, RunRecord
+from tokennet.ablate.run import Run
+from tokennet.ablate.schema import StoreError
+from tokennet.ablate.worker import WorkerError
+
+__all__ = [
+    "Ablation",
+    "Budget",
+    "Outcome",
+    "Plan",
+    "Run",
+    "RunRecord",
+    "StoreError",
+    "WorkerError",
+    "ablate",
+    "list_ablations",
+    "load_ablation",
+]
