@@ -46,7 +46,7 @@ class AblationFile:
 
 
 def read_file(path: str | Path, changes: Sequence[str] = ()) -> AblationFile:
-    """Reads a YAML file; `changes` are `key=value`, e.g. `axes.mixer.attention.heads=8`.
+    """Reads a YAML file; `changes` are `key=value`, e.g. `axes.mixer.attention.num_heads=8`.
 
     Raises:
         ConfigError: for unknown keys, wrong types, parts that don't exist; with the key's path.

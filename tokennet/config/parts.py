@@ -1,4 +1,4 @@
-"""Parts of nets in a file: `{type: Attention, heads: 4, topology: {type: Causal}}`.
+"""Parts of nets in a file: `{type: Attention, num_heads: 4, topology: {type: Causal}}`.
 
 Three tags, so that nothing is guessed: `type` makes an object of a class, `class` is the class
 itself, `function` is any object by `package.module:name`. A mapping without a tag is refused.
@@ -77,7 +77,7 @@ def read_value(path: str, value: Any) -> Any:
         return value
     tags = [tag for tag in TAGS if tag in value]
     if len(tags) != 1:
-        hint = "e.g. {type: Attention, heads: 4}"
+        hint = "e.g. {type: Attention, num_heads: 4}"
         raise problem(path, "a mapping needs one of the keys type, class, function", hint)
     tag = tags[0]
     name = of_type(under(path, tag), value[tag], str)

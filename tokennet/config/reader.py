@@ -13,7 +13,7 @@ class ConfigError(ValueError):
 
 
 def problem(path: str, what: str, hint: str = "") -> ConfigError:
-    """`axes.mixer.attention.heads: 'x' is no whole number; ...`"""
+    """`axes.mixer.attention.num_heads: 'x' is no whole number; ...`"""
     return ConfigError(f"{path or 'the file'}: {what}" + (f"; {hint}" if hint else ""))
 
 

@@ -18,15 +18,19 @@ def parse(text: str, source: str = "the file") -> Any:
         """Safe, strict on keys, and with the numbers of YAML 1.2."""
 
     def construct(loader: Any, node: Any) -> dict[Any, Any]:
-        loader.flatten_mapping(node)
+        own = [id(place) for place, _ in node.value]
+        loader.flatten_mapping(node)  # what is merged comes first, and may be set again
         found: dict[Any, Any] = {}
+        seen: set[Any] = set()
         for place, value in node.value:
             key = loader.construct_object(place, deep=True)
             line = f"line {place.start_mark.line + 1}"
             if not isinstance(key, bool | int | float | str | None):
                 raise problem(source, f"{line}: a key is a list or mapping")
-            if key in found:
+            if key in seen:
                 raise problem(source, f"{line}: the key {key!r} stands there twice")
+            if id(place) in own:
+                seen.add(key)
             found[key] = loader.construct_object(value, deep=True)
         return found
 
