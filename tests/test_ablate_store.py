@@ -1,61 +1,30 @@
 """The store: what it keeps, whom it lets write, and what it says of files that it can't use."""
 
-import math
 import os
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy
 import pytest
 import torch
+from ablate_stores import OUTCOME, PLAN, RUNS, at_work, filled
 
 from tokennet.ablate import lease, randomness, schema
-from tokennet.ablate.ablation import Plan
 from tokennet.ablate.load import list_ablations, load_ablation
 from tokennet.ablate.record import DONE, FAILED, MISSING, RUNNING, Outcome
 from tokennet.ablate.schema import StoreError
 from tokennet.ablate.store import Planned, Store
 
-PLAN = Plan("toy", {"a": ("x", "y")}, ({"a": "x"}, {"a": "y"}), (0, 1), "loss", False)
-RUNS = [Planned(f"{a}{s}", {"a": a}, s) for a in "xy" for s in (0, 1)]
-OUTCOME = Outcome(
-    {"loss": 0.1, "nan": math.nan, "high": math.inf, "low": -math.inf},
-    {"loss": ((0.0, 2.0), (1.0, math.nan)), "other": ((0.0, 1.0),)},
-    parameters=7, flops=2**40, seconds=1.5, memory=2**33, versions={"python": "3"},
-    commit="abc", machine="here", random_states=b"states",
-)  # fmt: skip
-
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "runs.sqlite"
-
-
-@contextmanager
-def at_work(store: Store, **changes: object) -> Iterator[lease.Coordinator]:
-    """A coordinator that is signed in; with changes it is somebody else."""
-    me = replace(lease.new_coordinator(), **changes)
-    if not changes:
-        lease.MINE.add(me.id)
-    store.sign_in(me)
-    yield me
-    lease.MINE.discard(me.id)
-
-
-def filled(path: Path) -> None:
-    with Store(path) as store, at_work(store) as me:
-        store.add(PLAN, "code", RUNS, ["a note"])
-        assert store.claim("x0", me)
-        assert store.finish("x0", me, OUTCOME)
-        store.sign_out(me)
 
 
 def test_what_is_written_is_read(path: Path) -> None:
@@ -86,22 +55,8 @@ def test_several_ablations_share_runs(path: Path) -> None:
     assert load_ablation(path, "toy").plan == more, "the one that was asked for last"
     with pytest.raises(StoreError, match="holds 'toy', 'other'; say which, by name="):
         load_ablation(path)
-    with pytest.raises(StoreError, match="no ablation 'toi'.*did you mean 'toy'"):
+    with pytest.raises(StoreError, match=r"no ablation 'toi'.*did you mean 'toy'"):
         load_ablation(path, "toi")
-
-
-def test_a_run_is_claimed_once(path: Path) -> None:
-    with Store(path) as one, Store(path) as two, at_work(one) as me, at_work(two) as other:
-        ablation = one.add(PLAN, "code", RUNS, [])
-        assert one.claim("x0", me)
-        assert not two.claim("x0", other)
-        assert not one.claim("x0", me)
-        assert not two.finish("x0", other, OUTCOME), "only the owner writes"
-        assert one.records(ablation)[0].status == RUNNING
-        assert one.finish("x0", me, OUTCOME)
-        assert not one.finish("x0", me, replace(OUTCOME, metrics={"loss": 9.0})), "and once"
-        assert not two.claim("x0", other)
-        assert two.records(ablation)[0].metrics["loss"] == 0.1
 
 
 def test_failed_runs_wait_for_a_retry(path: Path) -> None:
@@ -116,54 +71,6 @@ def test_failed_runs_wait_for_a_retry(path: Path) -> None:
         store.finish("x0", me, OUTCOME)
         found = store.records(ablation)[0]
         assert (found.status, len(found.outcome.curves["loss"])) == (DONE, 2)
-
-
-@pytest.mark.parametrize(
-    ("who", "void"),
-    [
-        ({"pid": 2**22 + 1}, True),  # above the highest pid
-        ({"started": "1"}, True),  # the pid belongs to another process by now
-        ({"id": "an earlier call of this process"}, True),
-        ({"pid": os.getppid(), "started": lease.process_start(os.getppid())}, False),
-        ({"host": "elsewhere"}, False),
-        ({"host": "elsewhere", "heartbeat": 1e9}, True),
-    ],
-)
-def test_claims_of_the_dead_are_void(path: Path, who: dict[str, object], void: bool) -> None:
-    with Store(path) as store, at_work(store, **who) as other, at_work(store) as me:
-        ablation = store.add(PLAN, "code", RUNS, [])
-        assert store.claim("x0", other)
-        shown = store.records(ablation)[0].status
-        store.free_dead_claims()
-        assert store.claim("x0", me) == void
-        assert store.finish("x0", other, OUTCOME) != void, "who lost the claim writes nothing"
-        assert shown == (MISSING if void else RUNNING)
-
-
-def test_a_killed_process_that_nobody_waited_for_is_dead() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    try:
-        start = lease.process_start(child.pid)
-        assert start is not None
-        who = replace(lease.new_coordinator(), pid=child.pid, started=start)
-        assert lease.alive(who)
-        child.kill()
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-        assert not lease.alive(who)
-    finally:
-        child.communicate()
-
-
-def test_heartbeat_signs_in_again(path: Path) -> None:
-    with Store(path) as store:
-        me = replace(lease.new_coordinator(), lease=0.06)
-        with lease.Heartbeat(path, me):
-            for _ in range(500):
-                if lease.read(store.connection):
-                    break
-                torch.rand(200_000)
-        (found,) = lease.read(store.connection)
-        assert found.heartbeat >= me.heartbeat
 
 
 def text_file(path: Path) -> None:

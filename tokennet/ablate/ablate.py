@@ -22,6 +22,7 @@ def ablate(
     minimise: str | None = None,
     baseline: Mapping[str, Any] | None = None,
     design: str | Sequence[Mapping[str, Any]] = "grid",
+    fixed: Mapping[str, Any] | None = None,
     match: Any = None,
     store: str | os.PathLike[str] | None = None,
     executor: Any = None,
@@ -31,6 +32,7 @@ def ablate(
     name: str | None = None,
     version: str | None = None,
     retry_failed: bool = False,
+    settings: Mapping[str, Any] | None = None,
     progress: bool = True,
 ) -> Ablation:
     """Runs `experiment(**choice, seed=seed)` for every choice and seed, and says what differs.
@@ -54,6 +56,7 @@ def ablate(
         baseline: the choice that the others are compared with, one label on each axis.
         design: "grid" (every combination), "one at a time" (around the baseline) or a list of
             choices.
+        fixed: arguments of the experiment that are the same in every run.
         match: "parameters", "flops" or a `Budget`: widths that give all choices equal budgets.
         store: an SQLite file. Every run is kept there as it ends, and the same call goes on after
             a crash, computes only what is missing, and shares the work with others that make the
@@ -67,6 +70,7 @@ def ablate(
         name: of the experiment in the store; None: the function's own.
         version: of the experiment's code; None: a hash of it. Another version is another run.
         retry_failed: runs that failed before are computed again.
+        settings: kept with the results for a reader, e.g. the file that asked for them.
         progress: shows how far it is, on stderr.
 
     Raises:
@@ -76,7 +80,18 @@ def ablate(
     """
     require_extras()
     request = read_request(
-        experiment, axes, seeds, maximise, minimise, baseline, design, match, name, version
+        experiment,
+        axes,
+        seeds,
+        maximise,
+        minimise,
+        baseline,
+        design,
+        match,
+        name,
+        version,
+        fixed,
+        settings,
     )
     switch("retry_failed", retry_failed)
     switch("progress", progress)

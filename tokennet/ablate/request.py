@@ -3,12 +3,20 @@
 import importlib.util
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Any
 
 from tokennet.ablate.ablation import Plan
-from tokennet.ablate.design import Cell, Labels, choose, read_axes, read_choice, read_seeds
+from tokennet.ablate.design import (
+    Cell,
+    Labels,
+    choose,
+    read_axes,
+    read_choice,
+    read_fixed,
+    read_seeds,
+)
 from tokennet.ablate.run import takes_run
 from tokennet.checks import kind_of, type_error, value_error
 
@@ -39,7 +47,7 @@ class Request:
 
 def read_request(
     experiment: Any, axes: Any, seeds: Any, maximise: Any, minimise: Any, baseline: Any,
-    design: Any, match: Any, name: Any, version: Any,
+    design: Any, match: Any, name: Any, version: Any, fixed: Any = None, told: Any = None,
 ) -> Request:  # fmt: skip
     from tokennet.ablate.identity import code_version
 
@@ -55,6 +63,8 @@ def read_request(
     if baseline is not None:
         chosen = read_choice("baseline", baseline, known)
     kind, cells = choose(design, known, chosen)
+    same = read_fixed(fixed, known)
+    cells = [replace(cell, values={**cell.values, **same}) for cell in cells]
     notes: list[str] = []
     if match is not None:
         from tokennet.ablate.budget import match_widths
@@ -62,7 +72,7 @@ def read_request(
         before = cells
         cells, notes = match_widths(match, experiment, cells, chosen)
         changed = {
-            new.name: {k: v for k, v in new.values.items() if k not in old.values}
+            new.name: {k: v for k, v in new.values.items() if old.values.get(k) is not v}
             for old, new in zip(before, cells, strict=True)
         }
     for cell in cells:
@@ -71,6 +81,10 @@ def read_request(
         "experiment": _name_of(experiment),
         "choices": {a: {label: _words(v) for label, v in c.items()} for a, c in known.items()},
     }
+    if same:
+        settings["fixed"] = {name: _words(value) for name, value in same.items()}
+    if told is not None:
+        settings["file"] = dict(told)
     if version is not None:
         settings["version"] = version
     if match is not None:
