@@ -95,7 +95,7 @@ def match_widths(
                 raise value_error("match", budget.of, f"no axis {name!r}", "the match chooses it")
     first = next((cell for cell in cells if cell.labels == baseline), cells[0])
     cost = _costs(budget, experiment)
-    start = budget.start or _default(experiment, budget.width)
+    start = budget.start or first.values.get(budget.width) or _default(experiment, budget.width)
     target = cost(first, start, None)
     found, words = [], []
     for cell in cells:

@@ -83,6 +83,20 @@ def _label(value: Any) -> str:
     return name
 
 
+def read_fixed(fixed: Any, axes: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that are the same in all cells, none of them an axis."""
+    if fixed is None:
+        return {}
+    if not isinstance(fixed, Mapping):
+        raise type_error("fixed", repr(fixed), "a dict of arguments, or None")
+    for name in fixed:
+        if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+            raise value_error("a key of fixed", repr(name), "the name of an argument")
+        if name in axes:
+            raise value_error("a key of fixed", repr(name), "no axis", "an axis has choices")
+    return dict(fixed)
+
+
 def read_choice(name: str, choice: Any, axes: Mapping[str, Mapping[str, Any]]) -> Labels:
     """`choice` with one known label for every axis, in the order of the axes."""
     if not isinstance(choice, Mapping):
