@@ -202,4 +202,6 @@ def test_aliases_and_merges_work() -> None:
 def test_known_classes_are_public() -> None:
     assert {"Attention", "LearnedPosition", "PreNorm"} <= set(known_classes())
     assert all(isinstance(getattr(tn, name), type) for name in known_classes())
-    assert repr(Part("TokenMLP")).startswith("Part(name='TokenMLP'")
+    assert str(Part("Attention", {"num_heads": 2, "topology": Part("Causal")})) == (
+        "Attention(num_heads=2, topology=Causal())"
+    )

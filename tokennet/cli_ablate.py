@@ -101,8 +101,10 @@ def list_(
         found = list_ablations(store)
     except (ValueError, StoreError, OSError) as error:
         raise bad_input(str(error)) from error
-    for line in found:
-        typer.echo(str(line))
+    for each in found:
+        state = f"{each.done} of {each.runs} runs done"
+        state += f", {each.failed} failed" if each.failed else ""
+        typer.echo(f"{each.name}: {state}, {each.plan.metric}, since {each.created[:16]}")
 
 
 def _list_tasks() -> None:

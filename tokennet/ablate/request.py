@@ -154,9 +154,8 @@ def _name_of(experiment: Any) -> str:
 
 def _words(value: Any) -> str:
     """A value for a reader, the same in every process."""
-    if callable(value):
-        return getattr(value, "__qualname__", type(value).__qualname__)
-    text = repr(value)
+    name = getattr(value, "__qualname__", None)
+    text = name if isinstance(name, str) else str(value)
     return type(value).__qualname__ if " at 0x" in text else text[:200]
 
 

@@ -39,6 +39,9 @@ class Part:
                 found.update(value._missing())
         return found
 
+    def __str__(self) -> str:
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.arguments.items())})"
+
     def __call__(self, *given: Any, **facts: Any) -> Any:
         made = find_class(self.name)
         names = set(inspect.signature(made).parameters)
