@@ -220,5 +220,9 @@ class _Package(ModuleType):
         if not (isinstance(value, ModuleType) and name in __all__):
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By its name: cloudpickle sends `tn` along with a lambda that says `tn.Attention`."""
+        return importlib.import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
