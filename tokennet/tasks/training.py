@@ -12,12 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from tokennet.checks import positive, value_error
+from tokennet.net import TokenNet
+from tokennet.tasks.symmetry import permutation_error
 
 if TYPE_CHECKING:
     from tokennet.tasks.base import Task
     from tokennet.tasks.samples import Samples
 
 _SAVE_EVERY = 5.0  # seconds
+_FEW = 4  # samples that show how far a net is from equivariance
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ def fit(task: "Task", net: nn.Module, seed: int, run: Any = None) -> dict[str, f
 
     The order of the samples comes from the seed alone, so that all nets of a seed see the same.
     Where the data has a part to choose by, the scores are those of the epoch that is best there.
+    Of a `TokenNet` they have `equivariance_error` too, `permutation_error` on a few samples.
     """
     task.check(net)
     data, recipe = task.data(seed), task.recipe
@@ -118,9 +122,11 @@ def fit(task: "Task", net: nn.Module, seed: int, run: Any = None) -> dict[str, f
             if time.monotonic() - saved > _SAVE_EVERY and epoch + 1 < recipe.epochs:
                 _save(run, state, order, epoch + 1, best)
                 saved = time.monotonic()
-    if best is not None:
-        return best["scores"]
-    return evaluate(task, net, data.test, device)
+    scores = evaluate(task, net, data.test, device) if best is None else best["scores"]
+    if isinstance(net, TokenNet):
+        few = data.test.first(_FEW)
+        scores["equivariance_error"] = permutation_error(net, few.inputs, few.structure)
+    return scores
 
 
 def _look(
