@@ -11,7 +11,9 @@ from tokennet.ablate.record import DONE, FAILED, MISSING, RUNNING, Outcome, RunR
 
 EVIL = "<script>alert('x')</script>&\""
 AXES = {"mixer": ("attention", "MLP"), "position": ("none", "learned")}
-ERROR = 'Traceback (most recent call last):\n  File "train.py", line 7\nRuntimeError: out of <memory>'
+ERROR = (
+    'Traceback (most recent call last):\n  File "train.py", line 7\nRuntimeError: out of <memory>'
+)
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,32 @@ def outcome(wish: Wish, metric: str, value: float, place: int, seed: int) -> Out
     return Outcome(
         metrics=metrics, curves=curves, parameters=costs[0], flops=costs[1],
         seconds=2.0 + place + chance.random(), memory=250_000_000 + 1_000_000 * place,
-        versions={"python": "3.11.9", "torch": "2.11.0"}, commit="0a1b2c3d4e5f", machine="host, CPU",
+        versions={"python": "3.11.9", "torch": "2.11.0"}, commit="0a1b2c3d4e5f",
+        machine="host, CPU",
     )  # fmt: skip
 
 
-def planted(axes=AXES, seeds=6, *, name="digits", metric="accuracy", higher=True, baseline=None,
-            design="grid", cells=None, notes=(), store="runs.sqlite", **wishes):
+def planted(
+    axes=AXES,
+    seeds=6,
+    *,
+    name="digits",
+    metric="accuracy",
+    higher=True,
+    baseline=None,
+    design="grid",
+    cells=None,
+    notes=(),
+    store="runs.sqlite",
+    **wishes,
+):
     """An ablation of which every run is known; `wishes` are the fields of `Wish`."""  # fmt: skip
     wish = Wish(**{"status": {}, "score": {}, **wishes})
     seeds = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if cells is None:
-        cells = [dict(zip(axes, labels, strict=True)) for labels in itertools.product(*axes.values())]
+        cells = [
+            dict(zip(axes, labels, strict=True)) for labels in itertools.product(*axes.values())
+        ]
     runs = []
     for place, labels in enumerate(cells):
         for seed in seeds:
@@ -97,16 +114,18 @@ def difficult() -> dict[str, Ablation]:
         "plain": planted(curves=("loss", "accuracy")),
         "one seed": planted(seeds=1, curves=("loss",)),
         "two seeds": planted(seeds=2),
-        "all failed": planted(status={i: FAILED for i in range(4)}),
-        "all missing": planted(status={i: MISSING for i in range(4)}),
-        "all running": planted(status={i: RUNNING for i in range(4)}),
+        "all failed": planted(status=dict.fromkeys(range(4), FAILED)),
+        "all missing": planted(status=dict.fromkeys(range(4), MISSING)),
+        "all running": planted(status=dict.fromkeys(range(4), RUNNING)),
         "one complete": planted(status={0: FAILED, 1: MISSING, (2, 3): RUNNING}),
         "one failed": planted(status={(1, 2): FAILED, (1, 4): FAILED}, curves=("loss",)),
         "nan": planted(score={(0, 1): nan}, curves=("loss",)),
-        "all nan": planted(score={i: nan for i in range(4)}, curves=("loss",)),
+        "all nan": planted(score=dict.fromkeys(range(4), nan), curves=("loss",)),
         "inf": planted(score={(3, 1): inf, (2, 0): -inf}, curves=("loss",)),
-        "forty": planted(WIDE, seeds=10, step=0.002, curves=("loss",)),
-        "forty by the baseline": planted(WIDE, seeds=10, baseline={"mixer": "operator 3"}),
+        "forty": planted(WIDE, seeds=3, step=0.002, curves=("loss",),
+                         baseline={"mixer": "operator 3"}),
+        "found": planted(seeds=10, step=0.008, curves=("loss",), errors=True,
+                         baseline={"mixer": "attention", "position": "none"}),
         "three axes": planted(three, curves=("loss",), errors=True),
         "three axes, incomplete": planted(three, status={(5, 1): FAILED}),
         "evil": planted({EVIL: (EVIL, "a_b%$#{}~^\\|*`[x]"), "größe": ("Ähre", "ß")}, name=EVIL,

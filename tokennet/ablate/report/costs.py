@@ -9,7 +9,18 @@ from tokennet.ablate.report import words
 from tokennet.ablate.report.numbers import finite
 from tokennet.ablate.report.series import COLOURED
 from tokennet.ablate.report.sketch import (
-    MARKERS, PLAIN, Look, legend, limits, message, new_figure, plain, scale_of, set_scale, title,
+    MARKERS,
+    PLAIN,
+    Look,
+    legend,
+    legend_height,
+    limits,
+    message,
+    new_figure,
+    plain,
+    scale_of,
+    set_scale,
+    title,
     write,
 )  # fmt: skip
 
@@ -43,17 +54,18 @@ def draw_costs(ablation: "Ablation", look: Look = PLAIN) -> "Figure":
         return message("No costs are known of a complete choice.", look)
     ranking = ablation.analysis.ranking
     names = _names(ranking)
-    lines = len(names) if look.narrow else math.ceil(len(names) / 3)
     down = len(known) if look.narrow else 1
     width = None if look.narrow or len(known) > 1 else 6.5
-    figure = new_figure((2.7 if look.narrow else 3.3) * down + 0.24 * lines, look, width)
+    figure = new_figure(
+        (2.7 if look.narrow else 3.3) * down + legend_height(names, look), look, width
+    )
     panels = figure.subplots(down, 1 if look.narrow else len(known), squeeze=False).flatten()
     for panel, cost in zip(panels, known, strict=True):
         costs = [getattr(cell, cost) for cell in ranking]
         _scatter(panel, ablation, costs, look)
         _cost_axis(panel, [c for c in costs if finite(c)], look)
         under = "95 % interval; median of the seeds" if cost == "seconds" else "95 % interval"
-        what = f"{words.shortened(ablation.plan.metric, 24)} and {COSTS[cost]}"
+        what = f"{words.shortened(ablation.plan.metric, 18)} and {COSTS[cost]}"
         title(panel, what, under, look)
     legend(figure, names, [_style(i, look) for i in range(len(names))], look)
     return figure
@@ -154,8 +166,7 @@ def draw_errors(ablation: "Ablation", axes: "Axes | None" = None, look: Look = P
     names = _names(ablation.analysis.ranking)
     own = axes is None
     if axes is None:
-        lines = len(names) if look.narrow else math.ceil(len(names) / 3)
-        axes = new_figure(3.6 + 0.24 * lines, look).subplots()
+        axes = new_figure(3.6 + legend_height(names, look), look).subplots()
     places = [None if e is None else max(e, _LEAST) for e in errors]
     marks = rounding_of(ablation)
     _scatter(axes, ablation, places, look)
@@ -165,7 +176,9 @@ def draw_errors(ablation: "Ablation", axes: "Axes | None" = None, look: Look = P
         axes.axvline(rounding, color=look.colours.quiet, lw=1.1, dashes=(4, 3), zorder=1)
         write(axes, rounding * 1.6, 0.98, dtype, colour=look.colours.quiet, size=9, va="top",
               transform=axes.get_xaxis_transform(), rotation=90, look=look)  # fmt: skip
-    under = "median of the seeds; dashed: rounding" + (", 0 is drawn at 10⁻¹⁸" if 0.0 in errors else "")
+    under = "median of the seeds; dashed: rounding" + (
+        ", 0 is drawn at 10⁻¹⁸" if 0.0 in errors else ""
+    )
     title(axes, f"{words.shortened(ablation.plan.metric, 24)} and equivariance error", under, look)
     figure: Any = axes.get_figure(root=True)
     if own:

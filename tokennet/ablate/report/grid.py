@@ -107,9 +107,9 @@ def draw_grid(
     ablation: "Ablation", axes: "Axes | None" = None, look: Look = PLAIN,
     pair: tuple[str, str] | None = None,
 ) -> "Figure":  # fmt: skip
-    """The means by two axes of a grid, in a stronger colour where better; `pair`: which axes, else the first two.
+    """The means by two axes of a grid, in a stronger colour where better.
 
-    Over further axes it shows marginal means.
+    `pair`: which axes, else the first two. Over further axes it shows marginal means.
     """
     known = list(ablation.plan.axes)
     chosen = tuple(known[:2]) if pair is None else pair
@@ -123,7 +123,12 @@ def draw_grid(
         axes = new_figure(1.35 + 0.42 * len(grid.rows), look, max(width, _NARROWEST)).subplots()
     _draw(axes, grid, look)
     under = "stronger colour: better" + (f"; mean over {', '.join(grid.over)}" if grid.over else "")
-    title(axes, words.shortened(ablation.plan.metric, 24) + grid.power.replace("·", ", in "), under, look)
+    title(
+        axes,
+        words.shortened(ablation.plan.metric, 24) + grid.power.replace("·", ", in "),
+        under,
+        look,
+    )
     figure: Any = axes.get_figure(root=True)
     return figure
 

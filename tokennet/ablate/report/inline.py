@@ -36,23 +36,21 @@ def inline(name: str, about: str, kind: str, figure: "Figure") -> str:
     text = buffer.getvalue()
     body = re.sub(r"\A.*?<svg[^>]*>", "", text, flags=re.DOTALL)
     body = re.sub(r"<style type=.*?</style>|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)  # the same names in every picture
-    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body)
-    body = re.sub(r'<a xlink:href="([^"]*)" target="_blank">', r'<a href="\1" tabindex="-1">', body)
-    body = body.replace("xlink:href", "href")
-    body = re.sub(r'style="([^"]*)"', _styled, body)
-    body = re.sub(r"\n\s*", "\n", body)
+    body = re.sub(r"<[^<>]+>", _tag, body)
     return (
         f'<svg class="picture {kind}" role="img" aria-label="{escape(about, quote=True)}" '
         f'viewBox="0 0 {width:g} {height:g}" style="--width: {width * 1.35:.0f}px">{body}'
     )
 
 
-def _styled(found: "re.Match[str]") -> str:
-    """The page's own font and colours."""
-    style = re.sub(r"font-family: [^;]*;? ?", "", found[1])
-    style = re.sub(r"#[0-9a-f]{6}", lambda hexadecimal: _VARIABLE[hexadecimal[0]], style)
-    return f'style="{style}"'
+def _tag(found: "re.Match[str]") -> str:
+    """A tag without what is the same in every picture, in the page's own font and colours."""
+    tag = re.sub(r'<g id="[^"]*"', "<g", found[0])
+    tag = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", tag)
+    tag = tag.replace(' target="_blank"', ' tabindex="-1"').replace("xlink:href", "href")
+    tag = re.sub(r"font-family: [^;]*;? ?", "", tag)
+    tag = re.sub(r"#[0-9a-f]{6}\b", lambda code: _VARIABLE.get(code[0], code[0]), tag)
+    return re.sub(r"\s*\n\s*", " ", tag)
 
 
 def variables(palette: Palette) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeGuard
 
 NOTHING = "—"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -44,7 +45,7 @@ class Digits:
         """`0.931 ± 0.012` or `(1.23 ± 0.04)·10⁻¹²`; without a deviation the mean alone."""
         if not finite(deviation) or not finite(mean):
             return self.alone(mean)
-        both = f"{self.number(mean)} ± {self.number(deviation)}"
+        both = f"{self.number(mean)} ± {self.number(deviation) if deviation else 0}"
         return f"({both}){self.power}" if self.exponent else both
 
     def interval(self, interval: tuple[float, float] | None) -> str:
@@ -54,7 +55,7 @@ class Digits:
         return f"[{self.number(interval[0])}, {self.number(interval[1])}]{self.power}"
 
 
-def finite(value: float | None) -> bool:
+def finite(value: float | None) -> TypeGuard[float]:
     """Whether there is a number that can be drawn."""
     return value is not None and math.isfinite(value)
 
@@ -125,4 +126,4 @@ def size(number: float | None) -> str:
 
 def share(value: float | None) -> str:
     """A share as a percentage: `31 %`."""
-    return NOTHING if not finite(value) or value is None else f"{100 * value:.0f} %"
+    return NOTHING if not finite(value) else f"{100 * value:.0f} %"

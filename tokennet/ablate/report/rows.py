@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 from tokennet.ablate.report import words
 from tokennet.ablate.report.numbers import Digits, chance, finite
 from tokennet.ablate.report.sketch import (
-    PLAIN, Look, limits, message, new_figure, plain, scale_of, set_scale, title, write,
+    PLAIN,
+    Look,
+    limits,
+    message,
+    new_figure,
+    plain,
+    scale_of,
+    set_scale,
+    title,
+    write,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -45,8 +54,14 @@ def draw_ranking(ablation: "Ablation", axes: "Axes | None" = None, look: Look = 
     """
     ranking = ablation.analysis.ranking
     cells = list(ablation.analysis.cells)
-    rows = [_choice(ablation, rank, cell, cells.index(cell)) for rank, cell in enumerate(ranking, 1)]
-    under = "dots: seeds; bar: 95 % interval of the mean" if len(ablation.plan.seeds) > 1 else "one seed"
+    rows = [
+        _choice(ablation, rank, cell, cells.index(cell)) for rank, cell in enumerate(ranking, 1)
+    ]
+    under = (
+        "dots: seeds; bar: 95 % interval of the mean"
+        if len(ablation.plan.seeds) > 1
+        else "one seed"
+    )
     what = f"{words.shortened(ablation.plan.metric, 20)} ({words.direction(ablation)})"
     return _draw(rows, what, under, axes, look, missing="No choice is complete.")
 
@@ -71,11 +86,15 @@ def draw_differences(
     found = [(i, c) for i, c in told if finite(c.difference) and c.kind != _MUTE]
     rows = [_difference(i, c) for i, c in sorted(found, key=lambda each: _order(each[1]))]
     under = "first minus second; p after Holm; filled: distinguishable"
-    what = f"Differences in {words.shortened(ablation.plan.metric, 20)} ({words.direction(ablation)})"
+    what = (
+        f"Differences in {words.shortened(ablation.plan.metric, 20)} ({words.direction(ablation)})"
+    )
     return _draw(rows, what, under, axes, look, missing="Nothing could be compared.", zero=True)
 
 
 _MUTE = "interaction"
+
+
 def _order(comparison: "Comparison") -> tuple[bool, bool, float]:
     """Levels before cells, what is distinguishable before the rest, the largest first."""
     single = comparison.kind == "cells"
@@ -156,9 +175,11 @@ def _row(axes: "Axes", y: float, row: Row, scale: Digits, look: Look) -> None:
     style: dict[str, Any] = {"va": "center_baseline", "transform": frame, "look": look}
     ink = colours.ink if row.real else colours.quiet
     if look.narrow:
-        name = words.shortened(row.name, look.letters + 16 - min(len(row.says), 28))
+        name = words.shortened(row.name, max(14, int(44 - 0.88 * len(row.says))))
         write(axes, 0, y + 0.26, name, colour=ink, link=row.link, ha="left", **style)
-        write(axes, 1, y + 0.26, row.says, colour=colours.quiet, size=9, ha="right", **style)
+        paper = {"facecolor": colours.paper, "edgecolor": "none", "pad": 1.5}
+        write(axes, 1, y + 0.26, row.says, colour=colours.quiet, size=9, ha="right", bbox=paper,
+              **style)  # fmt: skip
         return
     write(axes, -0.015, y, name, colour=ink, link=row.link, ha="right", **style)
     write(axes, 1.015, y, row.says, colour=colours.quiet, size=9.5, ha="left", **style)

@@ -9,7 +9,18 @@ from tokennet.ablate.record import DONE, Curve, RunRecord
 from tokennet.ablate.report import words
 from tokennet.ablate.report.numbers import finite
 from tokennet.ablate.report.sketch import (
-    MARKERS, PLAIN, Look, legend, limits, message, new_figure, plain, scale_of, set_scale, title,
+    MARKERS,
+    PLAIN,
+    Look,
+    legend,
+    legend_height,
+    limits,
+    message,
+    new_figure,
+    plain,
+    scale_of,
+    set_scale,
+    title,
     write,
 )  # fmt: skip
 
@@ -113,8 +124,7 @@ def draw_curves(
     across = 1 if look.narrow or len(found) == 1 else 2
     down = math.ceil(len(found) / across)
     entries = _legend_entries(found)
-    lines = len(entries) if look.narrow else math.ceil(len(entries) / 3)
-    figure = new_figure(3.1 * down + 0.24 * lines + 0.2, look)
+    figure = new_figure(3.1 * down + legend_height(list(entries), look), look)
     panels = figure.subplots(down, across, squeeze=False).flatten()
     for panel, (name, each) in zip(panels, found.items(), strict=False):
         _panel(panel, ablation, name, each, look)
@@ -160,7 +170,9 @@ def _panel(axes: "Axes", ablation: "Ablation", name: str, found: list[Band], loo
     scale, log = scale_of(numbers)
     plain(axes, look, across=False, up=True)
     set_scale(axes.yaxis, log)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=all(s == round(s) for b in found for s in b.steps)))
+    axes.xaxis.set_major_locator(
+        MaxNLocator(6, integer=all(s == round(s) for b in found for s in b.steps))
+    )
     axes.set_ylim(*limits([scale.scaled(v) for v in numbers], log=log))
     axes.set_xlim(*limits([s for band in found for s in band.steps], room=0.02))
     for band in reversed(found):

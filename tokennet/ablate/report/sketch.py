@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tokennet.ablate.report.extras import require
 from tokennet.ablate.report.numbers import Digits, digits_for, finite
 from tokennet.ablate.report.words import one_line, shortened
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 MARKERS = "os^DvPX*"
-_WIDE, _NARROW = 11.0, 4.4  # inches; the page makes a letter of 10 points about 13 and 12 px
+_WIDE, _NARROW = 11.0, 4.0  # inches; the page makes a letter of 10 points about 13 and 12 px
 _FAR = 1000.0  # largest / smallest value of an axis that is logarithmic
 
 
@@ -79,6 +80,7 @@ PLAIN = Look()
 
 def new_figure(height: float, look: Look, width: float | None = None) -> "Figure":
     """Empty paper, of no window and of no global state."""
+    require("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -124,11 +126,13 @@ def title(axes: "Axes", words: str, under: str, look: Look) -> None:
         "parse_math": False, "annotation_clip": False,
     }  # fmt: skip
     lift = 18 if under else 5
-    room = 40 if look.narrow else 90
-    made = [axes.annotate(shortened(words, room), (0, 1), (0, lift), size=11, weight="bold", **style)]
+    room = 42 if look.narrow else 90
+    made = [
+        axes.annotate(shortened(words, room), (0, 1), (0, lift), size=11, weight="bold", **style)
+    ]
     made[0].set_color(look.colours.ink)
     if under:
-        made.append(axes.annotate(shortened(under, room + 14), (0, 1), (0, 5), size=9, **style))
+        made.append(axes.annotate(shortened(under, room + 16), (0, 1), (0, 5), size=9, **style))
         made[1].set_color(look.colours.quiet)
     for text in made:  # panels are as wide as they are, whatever is above them
         text.set_in_layout(False)
@@ -142,7 +146,9 @@ def scale_of(values: Iterable[float | None]) -> tuple[Digits, bool]:
     return (Digits(0) if far else Digits(0, digits_for(known, None).exponent)), far
 
 
-def limits(values: Sequence[float], *, log: bool = False, room: float = 0.05) -> tuple[float, float]:
+def limits(
+    values: Sequence[float], *, log: bool = False, room: float = 0.05
+) -> tuple[float, float]:
     """An axis around `values` that is never empty."""
     if not values:
         return (0.1, 1.0) if log else (0.0, 1.0)
@@ -190,13 +196,24 @@ def message(words: str, look: Look) -> "Figure":
     return figure
 
 
+def legend_columns(names: Sequence[str], look: Look) -> int:
+    """How many names stand side by side."""
+    longest = max(map(len, names), default=0)
+    return 1 if look.narrow or longest > 48 else min(len(names), 2 if longest > 32 else 4)
+
+
+def legend_height(names: Sequence[str], look: Look) -> float:
+    """Inches."""
+    return 0.21 * math.ceil(len(names) / max(1, legend_columns(names, look))) + 0.1
+
+
 def legend(
     figure: "Figure", names: Sequence[str], styles: Sequence[dict[str, Any]], look: Look
 ) -> None:
     """Which line or mark is which choice, below all panels; labels are written as they are."""
     from matplotlib.lines import Line2D
 
-    columns = 1 if look.narrow or max(map(len, names)) > 36 else min(len(names), 3)
+    columns = legend_columns(names, look)
     made = figure.legend(
         [Line2D([], [], **style) for style in styles], [str(i) for i in range(len(names))],
         loc="outside lower left", ncols=columns, frameon=False, fontsize=9.5, handlelength=2.4,

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 Row = tuple[str, ...]
 _RANKING: Row = ("rank", "choice", "mean", "95 % interval", "n", "parameters", "time")
-_DIFFERENCES: Row = ("comparison", "difference", "95 % interval", "p", "p (Holm)", "distinguishable")
+_DIFFERENCES: Row = (
+    "comparison",
+    "difference",
+    "95 % interval",
+    "p",
+    "p (Holm)",
+    "distinguishable",
+)
 _RUN = ("id", "seed", "status")
 _COSTS = ("parameters", "flops", "seconds", "memory")
 _ORIGIN = ("started", "commit", "machine", "versions", "error")
@@ -24,7 +31,7 @@ _ORIGIN = ("started", "commit", "machine", "versions", "error")
 
 def ranking_rows(ablation: "Ablation") -> list[Row]:
     """One row for every complete cell, the best first."""
-    found = []
+    found: list[Row] = []
     for rank, cell in enumerate(ablation.analysis.ranking, 1):
         digits = words.digits_of(cell)
         mean = digits.with_deviation(cell.mean, cell.deviation)
@@ -110,7 +117,7 @@ _LATEX = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
     "%": r"\%", "_": r"\_", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
-    "±": r"$\pm$", "×": r"$\times$", "∞": r"$\infty$", "—": "--", "·": r"$\cdot$",
+    "±": r"$\pm$", "\u00d7": r"$\times$", "∞": r"$\infty$", "—": "--", "·": r"$\cdot$",
 }  # fmt: skip
 _EXPONENT = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 

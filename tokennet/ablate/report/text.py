@@ -81,7 +81,9 @@ def _ranking(ablation: "Ablation", columns: int) -> list[str]:
     if all(cell.parameters is None for cell in ranking):
         del shown["parameters"]
     for title in shown:
-        table.add_column("median time" if title == "seconds" else title, justify="right", no_wrap=True)
+        table.add_column(
+            "median time" if title == "seconds" else title, justify="right", no_wrap=True
+        )
     for rank, cell in enumerate(ranking):
         digits = words.digits_of(cell)
         found = [

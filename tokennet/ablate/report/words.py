@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tokennet.ablate.ablation import Ablation
     from tokennet.ablate.analysis import CellSummary, Comparison, Effect
 
-BETWEEN = " × "
+BETWEEN = " \u00d7 "
 
 
 def one_line(words: object) -> str:
@@ -71,7 +71,7 @@ def lacking(cell: "CellSummary", runs: Iterable[RunRecord], seeds: int) -> str:
     found = Counter(run.status for run in runs)
     parts = [f"{found[s]} {s}" for s in (FAILED, RUNNING, MISSING) if found[s]]
     parts += [f"{len(cell.not_finite)} not finite"] if cell.not_finite else []
-    return f"{len(cell.values)} of {plural(seeds, 'seed')}: {', '.join(parts) or 'the rest is missing'}"
+    return f"{len(cell.values)} of {plural(seeds, 'seed')}: {', '.join(parts) or 'no values'}"
 
 
 def incomplete(ablation: "Ablation") -> list[tuple["CellSummary", str]]:
@@ -124,13 +124,13 @@ def lead(ablation: "Ablation") -> str:
     """The finding in one sentence or two."""
     analysis, plan = ablation.analysis, ablation.plan
     if not analysis.ranking:
-        return f"No choice has all of its {plural(len(plan.seeds), 'seed')} yet: there is no ranking."
+        return f"No choice has all of its {plural(len(plan.seeds), 'seed')}: there is no ranking."
     best = analysis.ranking[0]
     number = digits_of(best).with_deviation(best.mean, best.deviation)
-    words = f"{one_line(best.name)} is first of {len(analysis.ranking)}: {one_line(plan.metric)} {number}"
-    words += f" (n = {len(best.values)})."
+    words = f"{one_line(best.name)} is first of {len(analysis.ranking)}: "
+    words += f"{one_line(plan.metric)} {number} (n = {len(best.values)})."
     if not analysis.comparisons:
         return f"{words} Nothing could be compared."
     real = sum(c.distinguishable for c in analysis.comparisons)
-    verb = "is" if real == 1 else "are"
-    return f"{words} {real} of {plural(len(analysis.comparisons), 'comparison')} {verb} distinguishable."
+    of = plural(len(analysis.comparisons), "comparison")
+    return f"{words} {real} of {of} {'is' if real == 1 else 'are'} distinguishable."
