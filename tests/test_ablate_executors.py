@@ -92,10 +92,11 @@ class Odd:
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("submitit"), reason="submitit is not installed")
-def test_submitit(log: str, tmp_path: Path, expected: Callable[[Any], None]) -> None:
+def test_submitit(log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What sends runs to SLURM, on two processes of this machine."""
     import submitit
 
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for its processes
     executor = submitit.AutoExecutor(folder=tmp_path / "jobs", cluster="local")
     executor.update_parameters(timeout_min=2)
     axes = {"a": [1, 2], "b": {"plus": 1}}
@@ -131,7 +132,7 @@ class Broken(Executor):
     [
         ("submit", "the executor takes no runs: RuntimeError: no more"),
         (BrokenProcessPool("all died"), "the executor Broken failed: BrokenProcessPool: all died"),
-        (17, "the executor gave back int instead of a result"),
+        (17, "the executor Broken gave back int instead of a result"),
     ],
 )
 def test_a_broken_executor_stops(problem: Any, said: str, log: str, tmp_path: Path) -> None:
@@ -173,7 +174,7 @@ def test_two_runs_in_one_process_are_refused(log: str) -> None:
 
 def test_what_cannot_be_loaded_stops(tmp_path: Path) -> None:
     """A module that only this process has: no run failed, the workers can't begin."""
-    with pytest.raises(WorkerError, match="can't be loaded in a worker on .*found there too"):
+    with pytest.raises(WorkerError, match=r"can't be loaded in a worker on .*found there too"):
         ablate(Unloadable(), {"a": [1, 2]}, executor=InlineExecutor(), version="1", **PLAN)
 
 

@@ -148,7 +148,7 @@ class LocalPool:
 
     def _outcome(self, slot: Slot) -> Outcome:
         try:
-            return slot.future.result()
+            return _checked(slot.future.result())
         except BrokenExecutor as error:
             started = slot.ready.done() and slot.ready.exception() is None
             slot.stop(kill=True)
@@ -159,6 +159,14 @@ class LocalPool:
     def stop(self, *, kill: bool) -> None:
         with ThreadPoolExecutor(self.size) as threads:  # one after another, 64 take a while
             list(threads.map(lambda slot: slot.stop(kill=kill), self._slots))
+
+
+def _checked(found: Any, whose: str = "a local process") -> Outcome:
+    if isinstance(found, WorkerError):
+        raise found
+    if not isinstance(found, Outcome):
+        raise WorkerError(f"{whose} gave back {kind_of(found)} instead of a result")
+    return found
 
 
 @dataclass
@@ -190,17 +198,16 @@ class ForeignPool:
 
     def _outcome(self, future: Any) -> Outcome:
         try:
-            found = future.result()
-        except (WorkerError, BrokenExecutor, CancelledError) as error:
+            return _checked(future.result(), f"the executor {kind_of(self.executor)}")
+        except WorkerError:
+            raise
+        except (BrokenExecutor, CancelledError) as error:
             text = f"{type(error).__name__}: {error}"
             raise WorkerError(f"the executor {kind_of(self.executor)} failed: {text}") from error
         except Exception as error:  # e.g. Dask's KilledWorker: it has tried the run several times
             return Outcome(
                 {}, error=f"the executor gave no result: {type(error).__name__}: {error}"
             )
-        if not isinstance(found, Outcome):
-            raise WorkerError(f"the executor gave back {kind_of(found)} instead of a result")
-        return found
 
     def stop(self, *, kill: bool) -> None:
         for future in self._runs.values():

@@ -50,16 +50,16 @@ def _watch(coordinator: int) -> None:
     os._exit(1)
 
 
-def execute(content: bytes, cell: int, seed: int, device: str, checkpoint: str | None) -> Outcome:
+def execute(
+    content: bytes, cell: int, seed: int, device: str, checkpoint: str | None
+) -> "Outcome | WorkerError":
     """One run of `content`: the experiment and the arguments of each cell, by cloudpickle.
 
-    Whatever the experiment raises becomes the outcome's error.
-
-    Raises:
-        WorkerError: where the experiment can't be loaded here, or another run is under way here.
+    Whatever the experiment raises becomes the outcome's error. A `WorkerError`, where no
+    experiment could run here, is returned: executors wrap what is raised, each in its own way.
     """
     if not _busy.acquire(blocking=False):
-        raise WorkerError(
+        return WorkerError(
             "two runs at once in one process would share their random states: "
             "use an executor with one thread in each process"
         )
@@ -77,14 +77,14 @@ def _path(text: str | None) -> Path | None:
     return None if text is None else Path(text)
 
 
-def _measured(content: bytes, cell: int, run: Run) -> Outcome:
+def _measured(content: bytes, cell: int, run: Run) -> "Outcome | WorkerError":
     try:
         experiment, values = pickle.loads(content)
     except Exception as error:
-        raise WorkerError(
+        return WorkerError(
             f"the experiment can't be loaded in a worker on {socket.gethostname()}: "
             f"{type(error).__name__}: {error}; its module must be found there too"
-        ) from error
+        )
     randomness.seed_all(run.seed)
     states = randomness.compressed(randomness.states())
     on_gpu = run.device.type == "cuda"
