@@ -3,6 +3,7 @@
 import inspect
 import re
 from pathlib import Path
+from types import ModuleType
 
 import tokennet as tn
 
@@ -86,6 +87,10 @@ GROUPS = {
         "verify", "Domain", "Report", "Verdict", "LawBrokenError", "verify_position",
         "PositionReport",
     ],
+    "Ablations": [
+        "ablate", "Ablation", "Run", "Budget", "load_ablation", "list_ablations", "StoreError",
+        "tasks",
+    ],
     "Implementation": ["backend"],
     "Operations, from tokennet.ops": [
         "attend", "attend_gat", "attend_gatv2", "attend_ragged", "sddmm", "spmm", "gather_reduce",
@@ -143,6 +148,17 @@ def methods(value: type) -> list[str]:
     return lines
 
 
+def members(module: ModuleType) -> list[str]:
+    """The public classes of a module, with their first sentence."""
+    lines = []
+    for name in module.__all__:
+        value = getattr(module, name)
+        if isinstance(value, type):
+            first = " ".join((inspect.getdoc(value) or "").split("\n\n")[0].splitlines())
+            lines.append(f"- `{name}{signature(value)}`: {first}")
+    return lines
+
+
 def page() -> str:
     """The whole page."""
     lines = [
@@ -155,6 +171,9 @@ def page() -> str:
         lines += [f"## {title}", ""]
         for name in names:
             value = getattr(tn if name in tn.__all__ else tn.ops, name)
+            if isinstance(value, ModuleType):
+                lines += [f"### `{name}`", "", prose(value), "", *members(value), ""]
+                continue
             lines += [f"### `{name}{signature(value)}`", "", prose(value), ""]
             if isinstance(value, type) and (found := methods(value)):
                 lines += [*found, ""]

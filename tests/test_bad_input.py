@@ -5,6 +5,7 @@ import re
 
 import pytest
 from bad import Bad
+from bad_ablations import ABLATIONS
 from bad_attention import ATTENTION
 from bad_audit import AUDIT
 from bad_blocks import BLOCKS
@@ -22,7 +23,7 @@ from bad_tokenizers import TOKENIZERS
 import tokennet as tn
 
 TABLE = STRUCTURES | MIXERS | COMPOSITIONS | TOPOLOGIES | NETS | ATTENTION | GRAPHS | SEQUENCES
-TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS | AUDIT
+TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS | AUDIT | ABLATIONS
 CASES = [(name, bad) for name, bads in TABLE.items() for bad in bads]
 # no arguments of their own, or made by tokennet only
 EXEMPT = {"Full", "Causal", "Report", "Verdict", "LawBrokenError", "Softmax", "HardMax", "Sigmoid"}
@@ -33,6 +34,8 @@ EXEMPT |= {
     "Distinguished",
     "PairFinding",
     "SymmetryGroup",
+    "Ablation",
+    "StoreError",
 }
 
 pytestmark = pytest.mark.usefixtures("no_typecheck")

@@ -165,7 +165,7 @@ def choose(
 
 def read_seeds(seeds: Any) -> tuple[int, ...]:
     """`10` as 0 .. 9, or the seeds that are given, each once."""
-    if isinstance(seeds, bool) or not isinstance(seeds, int | Sequence | range):
+    if isinstance(seeds, bool | str | bytes) or not isinstance(seeds, int | Sequence):
         raise type_error("seeds", repr(seeds), "how many, or a list of whole numbers")
     found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not found:

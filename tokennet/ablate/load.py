@@ -7,15 +7,17 @@ from tokennet.ablate.ablation import Ablation
 from tokennet.ablate.coordinator import seen
 from tokennet.ablate.schema import StoreError, store_error
 from tokennet.ablate.store import Store, StoredAblation
+from tokennet.checks import kind_of, type_error
 
 
 def list_ablations(store: str | os.PathLike[str]) -> tuple[StoredAblation, ...]:
     """All ablations of a store, the newest last; the file is only read.
 
     Raises:
+        TypeError: the store is no name of a file.
         StoreError: there is no store, or it can't be read.
     """
-    with Store(store, read_only=True) as opened:
+    with Store(_checked(store), read_only=True) as opened:
         return tuple(opened.ablations())
 
 
@@ -25,9 +27,10 @@ def load_ablation(store: str | os.PathLike[str], name: str | None = None) -> Abl
     A run that is being computed is "running", one that nobody has computed is "missing".
 
     Raises:
+        TypeError: the store is no name of a file.
         StoreError: no store, nothing of this name, or several names and none is given.
     """
-    with Store(store, read_only=True) as opened:
+    with Store(_checked(store), read_only=True) as opened:
         known = opened.ablations()
         chosen = [found for found in known if name is None or found.name == name]
         names = list(dict.fromkeys(found.name for found in known))
@@ -36,6 +39,12 @@ def load_ablation(store: str | os.PathLike[str], name: str | None = None) -> Abl
         found = chosen[-1]
         runs = tuple(seen(run, found.plan.metric) for run in opened.records(found.id))
     return Ablation(found.plan, runs, str(store), found.notes)
+
+
+def _checked(store: str | os.PathLike[str]) -> str | os.PathLike[str]:
+    if not isinstance(store, str | os.PathLike):
+        raise type_error("store", kind_of(store), "the name of a file")
+    return store
 
 
 def _not_one(opened: Store, name: str | None, names: list[str]) -> StoreError:
