@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokennet.ablate.lease import LEASE, MINE, Heartbeat, new_coordinator
-from tokennet.ablate.pool import Pool, Work
+from tokennet.ablate.pool import KILLED, Pool, Work
 from tokennet.ablate.progress import Progress, Tally
 from tokennet.ablate.record import DONE, FAILED, MISSING, Outcome, RunRecord
 from tokennet.ablate.schema import StoreError
@@ -37,6 +37,7 @@ class Job:
     _todo: deque[str] = field(default_factory=deque)
     _mine: set[str] = field(default_factory=set)
     _others: set[str] = field(default_factory=set)
+    _killed: set[str] = field(default_factory=set)
     _ended: deque[tuple[str, Outcome]] = field(default_factory=deque)
 
     def work(self) -> None:
@@ -116,6 +117,11 @@ class Job:
     def _end(self, run: str, outcome: Outcome) -> None:
         outcome = replace(outcome, commit=self._commit)
         self._mine.discard(run)
+        if (outcome.error or "").startswith(KILLED) and run not in self._killed:
+            self._killed.add(run)  # once may be an accident: it starts again
+            self.store.give_back(run, self._me)
+            self._todo.appendleft(run)
+            return
         if not self.store.finish(run, self._me, outcome):
             self._others.add(run)  # another thought us dead and has taken it
             return

@@ -21,6 +21,8 @@ from tokennet.checks import kind_of, positive, type_error, value_error
 
 MANY = 32  # runs at once for an executor that doesn't say how many workers it has
 POLL = 0.1  # seconds between two looks at futures that can't be waited for
+DIED = "the worker process died"
+KILLED = "the worker process was killed, by somebody or for want of memory"
 LIBRARIES = ("OMP", "MKL", "OPENBLAS", "NUMEXPR")
 ONE_THREAD = {f"{library}_NUM_THREADS": "1" for library in LIBRARIES}
 
@@ -154,7 +156,7 @@ class LocalPool:
             slot.stop(kill=True)
             if not started:
                 raise WorkerError(f"no worker process could be started: {error}") from error
-            return Outcome({}, error=f"the worker process died: {error}")
+            return Outcome({}, error=f"{KILLED if 'SIGKILL' in str(error) else DIED}: {error}")
 
     def stop(self, *, kill: bool) -> None:
         with ThreadPoolExecutor(self.size) as threads:  # one after another, 64 take a while

@@ -21,6 +21,7 @@ COLUMNS = (
     "id, labels, seed, status, owner, started, seconds, parameters, flops, memory, error, "
     'versions, "commit", machine, states'
 )
+FREE = f"UPDATE runs SET status = '{MISSING}', owner = NULL WHERE owner = ?"
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,9 @@ class Store:
 
     def other_code(self, name: str, code: str) -> int:
         """How many runs of this name were made by other code."""
+        query = "SELECT count(*) FROM runs WHERE name = ? AND code <> ? AND status = ?"
         with told(self.path):
-            return self.connection.execute(
-                "SELECT count(*) FROM runs WHERE name = ? AND code <> ? AND status = ?",
-                (name, code, DONE),
-            ).fetchone()[0]
+            return self.connection.execute(query, (name, code, DONE)).fetchone()[0]
 
     def sign_in(self, me: lease.Coordinator) -> None:
         """Makes claims of this coordinator possible."""
@@ -131,10 +130,13 @@ class Store:
                 if not lease.alive(coordinator):
                     self._forget(coordinator.id)
 
+    def give_back(self, run: str, me: lease.Coordinator) -> None:
+        """Makes a run that this coordinator has claimed anybody's again."""
+        with self._transaction():
+            self.connection.execute(f"{FREE} AND id = ?", (me.id, run))
+
     def _forget(self, coordinator: str) -> None:
-        self.connection.execute(
-            f"UPDATE runs SET status = '{MISSING}', owner = NULL WHERE owner = ?", (coordinator,)
-        )
+        self.connection.execute(FREE, (coordinator,))
         self.connection.execute("DELETE FROM coordinators WHERE id = ?", (coordinator,))
 
     def claim(self, run: str, me: lease.Coordinator) -> bool:
@@ -198,17 +200,6 @@ class Store:
                 ],
             )
         return True
-
-    def states(self, ablation: str) -> dict[str, str]:
-        """The status of each run, in the order of the plan."""
-        with told(self.path):
-            return dict(
-                self.connection.execute(
-                    "SELECT r.id, r.status FROM members m JOIN runs r ON r.id = m.run "
-                    "WHERE m.ablation = ? ORDER BY m.position",
-                    (ablation,),
-                )
-            )
 
     def records(self, ablation: str, only: Sequence[str] = ()) -> list[RunRecord]:
         """The runs in the order of the plan, or only some of them."""
