@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tokennet.checks import switch, value_error
 from tokennet.mixers import Attention, Mixer
-from tokennet.net import FeatureTokenizer, MeanReadout, Tokenizer
+from tokennet.net import FeatureTokenizer, MeanReadout, Tokenizer, TokenReadout
 from tokennet.structure import Structure, Tokens
 from tokennet.tasks.base import Reference, attention
 from tokennet.tasks.probes import Probe, SequenceProbe, some_of
@@ -70,10 +70,10 @@ class PatchQuestion(Probe):
 
     Ability: to read a memory (cross-attention), and to answer about the patch that it asks for. The
     question is two tokens in `structure.memory`, colour and shape one-hot; the default mixer is
-    cross-attention, each patch asking the memory. With `joined` one token of both stands behind the
-    patches instead, and the default mixer is attention. No two patches of a sample share colour
-    and shape, and none a value: who does not know the question guesses among `length` values.
-    4 colours, 4 shapes, 9 values; 9 patches; 10,000 samples to fit, 1,000 to test.
+    cross-attention, each patch asking the memory. With `joined` it is one token behind the patches
+    instead, where the answer is read, and the default mixer is attention. No two patches of a
+    sample share colour and shape, and none a value: who does not know the question guesses among
+    `length` values. 4 colours, 4 shapes, 9 values; 9 patches; 10,000 samples to fit, 1,000 to test.
 
     Facts for parts: `num_tokens`, `memory_dim`, `features` and `classes`.
     """
@@ -131,17 +131,19 @@ class PatchQuestion(Probe):
         asked = torch.randint(length, (count, 1), generator=generator)
         both = torch.cat([colour.gather(1, asked), shape.gather(1, asked) + self.colours], 1)
         question = F.one_hot(both, self.colours + self.shapes).float()  # [S, 2, memory_dim]
-        targets = value.gather(1, asked).squeeze(1)
+        targets = value.gather(1, asked)
         if self.joined:
             more = F.pad(question.sum(1, keepdim=True), (0, self.classes))
-            return Arrays(torch.cat([patches, more], 1), targets)
-        return Questions(patches, question, targets)
+            counts = torch.zeros(count, length + 1, dtype=torch.bool)
+            counts[:, -1] = True
+            return Arrays(torch.cat([patches, more], 1), targets.expand(-1, length + 1), counts)
+        return Questions(patches, question, targets.squeeze(1))
 
     def tokenizer(self, dim: int) -> Tokenizer:
         return FeatureTokenizer(self.features, dim)
 
     def readout(self, dim: int) -> Mixer:
-        return MeanReadout(dim, self.classes)
+        return (TokenReadout if self.joined else MeanReadout)(dim, self.classes)
 
 
 def ask(dim: int, num_heads: int, memory_dim: int) -> Mixer:
