@@ -89,6 +89,7 @@ GROUPS = {
     ],
     "Ablations": [
         "ablate", "Ablation", "Run", "Budget", "load_ablation", "list_ablations", "StoreError",
+        "draw_ranking", "draw_differences", "draw_grid", "draw_curves", "draw_costs", "draw_errors",
         "tasks",
     ],
     "Implementation": ["backend"],

@@ -5,6 +5,14 @@ from tokennet.ablate.ablation import Ablation, Plan
 from tokennet.ablate.budget import Budget
 from tokennet.ablate.load import list_ablations, load_ablation
 from tokennet.ablate.record import Outcome, RunRecord
+from tokennet.ablate.report.figures import (
+    draw_costs,
+    draw_curves,
+    draw_differences,
+    draw_errors,
+    draw_grid,
+    draw_ranking,
+)
 from tokennet.ablate.run import Run
 from tokennet.ablate.schema import StoreError
 from tokennet.ablate.worker import WorkerError
@@ -19,6 +27,12 @@ __all__ = [
     "StoreError",
     "WorkerError",
     "ablate",
+    "draw_costs",
+    "draw_curves",
+    "draw_differences",
+    "draw_errors",
+    "draw_grid",
+    "draw_ranking",
     "list_ablations",
     "load_ablation",
 ]
