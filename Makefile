@@ -58,6 +58,7 @@ reference: setup
 	$(BIN)/python docs/make_positions.py
 	$(BIN)/python docs/make_families.py
 	$(BIN)/python docs/make_kernels.py
+	$(BIN)/python docs/make_tasks.py
 
 check: lint types test
 

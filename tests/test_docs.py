@@ -60,6 +60,12 @@ def test_reference_is_up_to_date() -> None:
     assert namespace["page"]() == (ROOT / "docs" / "reference.md").read_text()
 
 
+def test_the_page_of_tasks_is_up_to_date() -> None:
+    """`make reference` writes it."""
+    namespace = runpy.run_path(str(ROOT / "docs" / "make_tasks.py"))
+    assert namespace["page"]() == (ROOT / "docs" / "tasks.md").read_text()
+
+
 def test_family_pages_are_up_to_date() -> None:
     """`make reference` writes their tables: claims and facts come from the code."""
     space = runpy.run_path(str(ROOT / "docs" / "make_families.py"))
