@@ -18,6 +18,7 @@ from tokennet.ablate.report.sketch import (
     message,
     new_figure,
     plain,
+    root,
     scale_of,
     set_scale,
     title,
@@ -162,7 +163,7 @@ def draw_errors(ablation: "Ablation", axes: "Axes | None" = None, look: Look = P
     """The metric against `equivariance_error`, if runs returned one; rounding is a dashed line."""
     errors = errors_of(ablation)
     if not any(map(finite, errors)):
-        return message(f"No complete choice has the metric {ERROR}.", look)
+        return message(f"No complete choice has the metric {ERROR}.", look, axes)
     names = _names(ablation.analysis.ranking)
     own = axes is None
     if axes is None:
@@ -180,7 +181,7 @@ def draw_errors(ablation: "Ablation", axes: "Axes | None" = None, look: Look = P
         ", 0 is drawn at 10⁻¹⁸" if 0.0 in errors else ""
     )
     title(axes, f"{words.shortened(ablation.plan.metric, 24)} and equivariance error", under, look)
-    figure: Any = axes.get_figure(root=True)
+    figure = root(axes)
     if own:
         legend(figure, names, [_style(i, look) for i in range(len(names))], look)
     return figure

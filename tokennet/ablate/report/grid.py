@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokennet.ablate.report import words
 from tokennet.ablate.report.numbers import NOTHING, digits_for, finite
-from tokennet.ablate.report.sketch import PLAIN, Look, message, new_figure, title, write
+from tokennet.ablate.report.sketch import PLAIN, Look, message, new_figure, root, title, write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +114,7 @@ def draw_grid(
     known = list(ablation.plan.axes)
     chosen = tuple(known[:2]) if pair is None else pair
     if len(chosen) < 2 or any(axis not in known for axis in chosen):
-        return message(f"A grid needs two of the axes {', '.join(known)}.", look)
+        return message(f"A grid needs two of the axes {', '.join(known)}.", look, axes)
     grid = grid_of(ablation, *chosen)
     if axes is None:
         letters = max(len(words.shortened(label, 24)) for label in grid.columns)
@@ -129,8 +129,7 @@ def draw_grid(
         under,
         look,
     )
-    figure: Any = axes.get_figure(root=True)
-    return figure
+    return root(axes)
 
 
 def _draw(axes: "Axes", grid: Grid, look: Look) -> None:

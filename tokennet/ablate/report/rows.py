@@ -13,6 +13,7 @@ from tokennet.ablate.report.sketch import (
     message,
     new_figure,
     plain,
+    root,
     scale_of,
     set_scale,
     title,
@@ -118,24 +119,23 @@ def _draw(
 ) -> "Figure":  # fmt: skip
     shown = [row for row in rows if row.numbers][:MOST]
     if not shown:
-        return message(missing, look) if axes is None else _root(axes)
+        return message(missing, look, axes)
     if len(rows) > len(shown):
         under += f"; the first {len(shown)} of {len(rows)}"
+    split = look.narrow and any(len(row.name) > _beside(row) for row in shown)
     if axes is None:
-        each = 0.52 if look.narrow else 0.33
+        each = (0.68 if split else 0.52) if look.narrow else 0.33
         axes = new_figure(1.15 + each * len(shown), look).subplots()
     numbers = [v for row in shown for v in row.numbers]
     scale, log = scale_of([*numbers, 0.0] if zero else numbers)
     _frame(axes, [scale.scaled(v) for v in numbers], len(shown), log, look, zero)
     for place, row in enumerate(shown):
-        _row(axes, len(shown) - 1 - place, row, scale, look)
+        y = len(shown) - 1 - place
+        level = y if not look.narrow else y - (0.28 if split else 0.16)
+        _marks(axes, level, row, scale, look)
+        _words(axes, y, row, look, split)
     title(axes, what + scale.power.replace("·", ", in "), under, look)
-    return _root(axes)
-
-
-def _root(axes: "Axes") -> "Figure":
-    figure: Any = axes.get_figure(root=True)
-    return figure
+    return root(axes)
 
 
 def _frame(
@@ -151,10 +151,14 @@ def _frame(
         axes.axvline(0.0, color=look.colours.quiet, lw=1.2, zorder=1)
 
 
-def _row(axes: "Axes", y: float, row: Row, scale: Digits, look: Look) -> None:
+def _beside(row: Row) -> int:
+    """Letters of a name that stands, on a phone, on one line with its number."""
+    return int(44 - 0.88 * len(row.says))
+
+
+def _marks(axes: "Axes", level: float, row: Row, scale: Digits, look: Look) -> None:
     colours = look.colours
     colour = colours.accent if row.real else colours.quiet
-    level = y - 0.16 if look.narrow else y
     if row.interval is not None:
         ends = [scale.scaled(end) for end in row.interval]
         axes.plot(
@@ -170,16 +174,23 @@ def _row(axes: "Axes", y: float, row: Row, scale: Digits, look: Look) -> None:
         )  # fmt: skip
         if look.links and row.link:
             marks.set_urls([row.link])
-    name = words.shortened(row.name, look.letters)
-    frame = axes.get_yaxis_transform()
-    style: dict[str, Any] = {"va": "center_baseline", "transform": frame, "look": look}
+
+
+def _words(axes: "Axes", y: float, row: Row, look: Look, split: bool) -> None:
+    """Name and number beside the row; on a phone above it, `split` over two lines if need be."""
+    colours = look.colours
     ink = colours.ink if row.real else colours.quiet
-    if look.narrow:
-        name = words.shortened(row.name, max(14, int(44 - 0.88 * len(row.says))))
-        write(axes, 0, y + 0.26, name, colour=ink, link=row.link, ha="left", **style)
-        paper = {"facecolor": colours.paper, "edgecolor": "none", "pad": 1.5}
-        write(axes, 1, y + 0.26, row.says, colour=colours.quiet, size=9, ha="right", bbox=paper,
-              **style)  # fmt: skip
+    style: dict[str, Any] = {
+        "va": "center_baseline", "transform": axes.get_yaxis_transform(), "look": look,
+    }  # fmt: skip
+    if not look.narrow:
+        name = words.shortened(row.name, look.letters)
+        write(axes, -0.015, y, name, colour=ink, link=row.link, ha="right", **style)
+        write(axes, 1.015, y, row.says, colour=colours.quiet, size=9.5, ha="left", **style)
         return
-    write(axes, -0.015, y, name, colour=ink, link=row.link, ha="right", **style)
-    write(axes, 1.015, y, row.says, colour=colours.quiet, size=9.5, ha="left", **style)
+    style["bbox"] = {"facecolor": colours.paper, "edgecolor": "none", "pad": 1.5}
+    name = words.shortened(row.name, look.letters if split else _beside(row))
+    lift = 0.32 if split else 0.26
+    write(axes, 0, y + lift, name, colour=ink, link=row.link, ha="left", **style)
+    place = (0, y + 0.03, "left") if split else (1, y + lift, "right")
+    write(axes, *place[:2], row.says, colour=colours.quiet, size=9, ha=place[2], **style)

@@ -18,6 +18,7 @@ from tokennet.ablate.report.sketch import (
     message,
     new_figure,
     plain,
+    root,
     scale_of,
     set_scale,
     title,
@@ -114,13 +115,12 @@ def draw_curves(
     told = curve_names(ablation) if names is None else list(names)
     found = {name: bands(ablation, name) for name in told}
     if not any(band.steps for each in found.values() for band in each):
-        return message("No curve with a step that all seeds of a choice logged.", look)
+        return message("No curve with a step that all seeds of a choice logged.", look, axes)
     found = {name: each for name, each in found.items() if any(band.steps for band in each)}
     if axes is not None:
         name = next(iter(found))
         _panel(axes, ablation, name, found[name], look)
-        figure: Any = axes.get_figure(root=True)
-        return figure
+        return root(axes)
     across = 1 if look.narrow or len(found) == 1 else 2
     down = math.ceil(len(found) / across)
     entries = _legend_entries(found)

@@ -72,7 +72,7 @@ class Look:
     @property
     def letters(self) -> int:
         """How many letters of a name there is room for."""
-        return 30 if self.narrow else 44
+        return 46 if self.narrow else 44
 
 
 PLAIN = Look()
@@ -187,12 +187,19 @@ def power_of_ten(value: float) -> str:
     return f"{value:,.10g}" if -3 < place < 5 else Digits(0, place).power.replace("·", "")
 
 
-def message(words: str, look: Look) -> "Figure":
+def message(words: str, look: Look, axes: "Axes | None" = None) -> "Figure":
     """A picture that says why there is none."""
-    figure = new_figure(0.8, look)
-    axes = figure.subplots()
+    if axes is None:
+        axes = new_figure(0.8, look).subplots()
     axes.set_axis_off()
-    write(axes, 0.0, 0.5, words, colour=look.colours.quiet, size=11, va="center", look=look)
+    style: dict[str, Any] = {"transform": axes.transAxes, "va": "center", "look": look}
+    write(axes, 0.0, 0.5, words, colour=look.colours.quiet, size=11, **style)
+    return root(axes)
+
+
+def root(axes: "Axes") -> "Figure":
+    """The figure that panels are on."""
+    figure: Any = axes.get_figure(root=True)
     return figure
 
 
