@@ -148,7 +148,7 @@ CASES = (
     Case("3 x 4 grid", (3, 4), 10, normal),
     Case("3 x 4 grid, baseline", (3, 4), 14, normal, baseline=True),
     Case("2 x 2 x 2 grid", (2, 2, 2), 10, normal),
-    Case("sampled flips", (2, 2), 20, normal),
+    Case("sampled flips", (2,), 20, normal),
     Case("heavy tails (t, 2 degrees)", (4,), 10, heavy),
     Case("heavy tails, 3 x 4 grid", (3, 4), 10, heavy),
     Case("skewed (lognormal)", (4,), 10, skewed),
