@@ -29,7 +29,9 @@ ORDERS = (1.0, 1.5, 2.0, 3.0)  # 1.5 is aromatic
 CHARGE, HYDROGENS = 8, 8  # the largest, either way
 
 
-class _Molecule(NamedTuple):
+class Molecule(NamedTuple):
+    """What is read of a molecule."""
+
     atoms: list[tuple[int, int, int, int]]  # atomic number, charge, hydrogens, aromatic
     bonds: list[tuple[int, int, int]]  # two atoms, the place in ORDERS
 
@@ -57,7 +59,7 @@ class MoleculeTokenizer(Tokenizer):
     def forward(
         self, inputs: list[Any], structure: Structure | None = None
     ) -> tuple[Float[Tensor, "T D"], Structure]:
-        molecules, table = _read(inputs), self.element.weight
+        molecules, table = read_molecules(inputs), self.element.weight
         lengths = [len(m.atoms) for m in molecules]
         atoms = [atom for m in molecules for atom in m.atoms]
         bonds, first = [], 0
@@ -75,13 +77,16 @@ class MoleculeTokenizer(Tokenizer):
         return x, ragged_structure(lengths, table.device, structure, edges)
 
 
-def _read(inputs: Any) -> list[_Molecule]:
+def read_molecules(inputs: Any) -> list[Molecule]:
+    """Molecules as the tokenizer reads them, which it takes too: for data that is used often."""
     if isinstance(inputs, str) or not isinstance(inputs, Iterable):
         hint = "put one molecule into a list"
         raise type_error("inputs", kind_of(inputs), "a list of SMILES or networkx graphs", hint)
     found = []
     for i, molecule in enumerate(inputs):
-        if isinstance(molecule, str):
+        if isinstance(molecule, Molecule):
+            found.append(molecule)
+        elif isinstance(molecule, str):
             found.append(_from_smiles(f"inputs[{i}]", molecule))
         elif hasattr(molecule, "nodes") and hasattr(molecule, "edges"):
             found.append(_from_graph(f"inputs[{i}]", molecule))
@@ -90,7 +95,7 @@ def _read(inputs: Any) -> list[_Molecule]:
     return found
 
 
-def _from_smiles(name: str, smiles: str) -> _Molecule:
+def _from_smiles(name: str, smiles: str) -> Molecule:
     try:
         from rdkit import Chem, rdBase
     except ImportError as error:
@@ -111,10 +116,10 @@ def _from_smiles(name: str, smiles: str) -> _Molecule:
         (b.GetBeginAtomIdx(), b.GetEndAtomIdx(), b.GetBondTypeAsDouble())
         for b in molecule.GetBonds()
     ]
-    return _Molecule(atoms, [_bond(name, *bond) for bond in bonds if bond[2]])
+    return Molecule(atoms, [_bond(name, *bond) for bond in bonds if bond[2]])
 
 
-def _from_graph(name: str, graph: Any) -> _Molecule:
+def _from_graph(name: str, graph: Any) -> Molecule:
     place = {node: i for i, node in enumerate(graph.nodes)}
     atoms = []
     for node, facts in graph.nodes(data=True):
@@ -125,7 +130,7 @@ def _from_graph(name: str, graph: Any) -> _Molecule:
         rest = (facts.get(key, 0) for key in ("charge", "hcount", "aromatic"))
         atoms.append(_atom(f"{name}[{node!r}]", NUMBER[element], *rest))
     bonds = [(place[u], place[v], facts.get("order", 1)) for u, v, facts in graph.edges(data=True)]
-    return _Molecule(atoms, [_bond(name, *bond) for bond in bonds if bond[2]])
+    return Molecule(atoms, [_bond(name, *bond) for bond in bonds if bond[2]])
 
 
 def _atom(
