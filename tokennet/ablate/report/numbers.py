@@ -62,8 +62,8 @@ def finite(value: float | None) -> TypeGuard[float]:
 
 def digits_for(values: Iterable[float | None], deviation: float | None) -> Digits:
     """Two significant digits of the deviation, and a power of ten for the very small or large."""
-    known = [abs(v) for v in values if v is not None and math.isfinite(v)]
-    largest = max(known, default=0.0)
+    known = [abs(v) for v in values if finite(v)]
+    largest = max([*known, deviation if finite(deviation) else 0.0])
     place = _place(largest)
     exponent = 0 if place in _PLAIN else max(-300, min(place, 300))
     inside = place - exponent
