@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tokennet.ablate.design import Cell, Labels, name_of
 from tokennet.checks import kind_of, positive, type_error, value_error
-from tokennet.ops.backend import sparse_flops
 
 PARAMETERS, FLOPS = "parameters", "flops"
 
@@ -65,6 +64,8 @@ def count_parameters(net: nn.Module) -> int:
 def count_flops(net: nn.Module, *inputs: Any) -> int:
     """Of one forward call in eval mode: attention and sparse products counted, two for a
     multiplication with an addition. What a structure keeps (degrees, position codes) is not."""
+    from tokennet.ops.backend import sparse_flops  # half of a worker's start, where no net is ours
+
     was = net.training
     net.eval()
     plain = sdpa_kernel(SDPBackend.MATH)  # the fused kernels are not counted on every device
