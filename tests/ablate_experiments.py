@@ -1,13 +1,11 @@
-"""Experiments that can be watched: what they ran stands in a file, and they fail on demand.
+"""Experiments that can be watched: what they ran stands in a file, and they fail on demand."""
 
-As a program: one ablation of `slow_steps`, for tests that kill it.
-"""
-
+import multiprocessing
 import os
 import random
-import sys
 import time
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,15 +84,29 @@ def contents(ablation: Any) -> list[tuple[Any, ...]]:
     return found
 
 
-def main(store: str, log: str, pause: str, save: str, seeds: str, workers: str) -> None:
+class Forked(ProcessPoolExecutor):
+    """In place of loky's: its worker is a copy of this process, at work in milliseconds."""
+
+    def __init__(self, max_workers: int, env: dict[str, str]):
+        super().__init__(max_workers, multiprocessing.get_context("fork"))
+
+    def shutdown(self, wait: bool = True, *, kill_workers: bool = False, **_: Any) -> None:
+        for process in list((self._processes or {}).values()) if kill_workers else []:
+            process.kill()
+        super().shutdown(wait=wait)
+
+
+def main(store: str, log: str, pause: float, save: bool, seeds: int, forked: bool) -> None:
+    """One ablation of `slow_steps` by two workers, in a process group of its own."""
     from tokennet.ablate.ablate import ablate
 
-    one = partial(slow_steps, log=log, pause=float(pause), save=save == "save")
+    os.setsid()
+    if forked:
+        import loky
+
+        loky.ProcessPoolExecutor = Forked
+    one = partial(slow_steps, log=log, pause=pause, save=save)
     ablate(
-        one, AXES, seeds=int(seeds), minimise="loss", store=store, workers=int(workers),
-        name="steps", version="1", progress=False,
+        one, AXES, seeds=seeds, minimise="loss", store=store, workers=2, name="steps", version="1",
+        progress=False,
     )  # fmt: skip
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

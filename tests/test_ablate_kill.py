@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ablate_experiments import AXES, contents, noted, slow_steps
-from ablate_kills import CELLS, disturb, executions, half_finished, rows, start
+from ablate_kills import CELLS, Disturbed, disturb, executions, half_finished, rows, start
 
 from tokennet.ablate.ablate import ablate
 from tokennet.ablate.load import load_ablation
@@ -30,48 +30,62 @@ def undisturbed(folder: Path, seeds: int, save: bool) -> Any:
 
 @pytest.mark.parametrize("save", [False, True], ids=["from the start", "from checkpoints"])
 def test_kills(tmp_path: Path, save: bool) -> None:
-    what = ["coordinator", "worker", "group"]
-    found = disturb(tmp_path, what, pause=0.03, save=save, seeds=4, longest=0.9, seed=int(save))
-    assert found.kills.total() == 3
-    assert found.hits.total() >= 2, "kills that hit nothing prove nothing"
+    """With forked workers, so that five kills take seconds; `loky`'s are killed below."""
+    what = ["coordinator", "group", "coordinator", "group", "coordinator"]
+    given = {"pause": 0.02, "save": save, "seeds": 5, "forked": True}
+    found = disturb(tmp_path, what, longest=0.6, seed=int(save), **given)
+    assert found.kills.total() == 5
+    assert found.hits.total() >= 3, "kills that hit nothing prove nothing"
+    check(tmp_path, found, 5, save)
+
+
+def test_kills_of_local_processes(tmp_path: Path) -> None:
+    """A worker that is killed costs a second start of its run; workers end with their coordinator."""
+    given = {"pause": 0.02, "save": False, "seeds": 3, "forked": False}
+    found = disturb(tmp_path, ["worker", "coordinator"], longest=0.2, seed=0, **given)
+    assert found.hits == {"worker": 1, "coordinator": 1}
+    check(tmp_path, found, 3, False)
+
+
+def check(folder: Path, found: Disturbed, seeds: int, save: bool) -> None:
+    """All is as if nothing had happened."""
     assert (found.lost, found.orphans) == (0, 0)
-    runs = 4 * CELLS
+    runs = seeds * CELLS
     expected = {"runs": runs, "done": runs, "metrics": runs, "points": 20 * runs}
     none = {"same choice and seed": 0, "coordinators": 0}
-    assert rows(tmp_path / "runs.sqlite") == {**expected, **none}
-    ended = load_ablation(tmp_path / "runs.sqlite")
-    steps, twice = executions(tmp_path / "log")
+    assert rows(folder / "runs.sqlite") == {**expected, **none}
+    steps, twice = executions(folder / "log")
     assert steps > 20 * runs, "no run was interrupted"
     assert twice <= 2 * found.kills.total(), "only what ended and was not yet stored"
-    alone = tmp_path / "alone"
+    alone = folder / "alone"
     alone.mkdir()
-    assert contents(ended) == contents(undisturbed(alone, 4, save)), "bit for bit"
-    assert not (tmp_path / "runs.sqlite.checkpoints").exists()
-
-
-def shared(tmp_path: Path, killed: bool) -> tuple[Path, Path]:
-    """Two coordinators that begin together; if `killed`, the first is killed half way."""
-    store, log = tmp_path / "runs.sqlite", tmp_path / "log"
-    both = [start(store, log, 0.02, False, 5) for _ in range(2)]
-    if killed:
-        while len(half_finished(log)) < 3:  # more than two: both are at work
-            assert both[0].poll() is None
-            time.sleep(0.01)
-        os.killpg(both[0].pid, signal.SIGKILL)
-    codes = [process.wait() for process in both]
-    assert codes == [-9 if killed else 0, 0]
-    return store, log
+    ended = load_ablation(folder / "runs.sqlite")
+    assert contents(ended) == contents(undisturbed(alone, seeds, save)), "bit for bit"
+    assert not (folder / "runs.sqlite.checkpoints").exists()
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_two_coordinators_share_the_work(tmp_path: Path, killed: bool) -> None:
-    store, log = shared(tmp_path, killed)
+    """They begin together; where one is killed half way, the other takes its runs over."""
+    store, log = tmp_path / "runs.sqlite", tmp_path / "log"
+    given = {"pause": 0.02, "save": False, "seeds": 5, "forked": True}
+    both = [start(tmp_path, **given) for _ in range(2)]
+    while len(half_finished(log)) < 3:  # more than two: both are at work
+        assert both[0].is_alive()
+        time.sleep(0.005)
+    if killed:
+        os.killpg(both[0].pid, signal.SIGKILL)
+    for process in both:
+        process.join()
+    assert [process.exitcode for process in both] == [-9 if killed else 0, 0]
     assert load_ablation(store).complete
     assert rows(store)["runs"] == 5 * CELLS
-    ends = {line: count for line, count in noted(log).items() if line.endswith("end")}
-    assert len(ends) == 5 * CELLS
-    if not killed:
-        assert set(noted(log).values()) == {1}, "each step of each run once"
+    lines = noted(log)
+    assert sum(line.endswith("end") for line in lines) == 5 * CELLS
+    if killed:
+        assert set(lines.values()) == {1, 2}, "what was half finished began again"
+    else:
+        assert set(lines.values()) == {1}, "each step of each run once"
 
 
 def test_the_test_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
