@@ -157,7 +157,7 @@ class Task(ABC):
         dim, code = positive("dim", use["dim"]), use["position"]
         facts = {"dim": dim, **self.facts, "num_heads": use["num_heads"]}
         facts["mlp_dim"] = 4 * dim if mlp_dim is None else mlp_dim
-        inner = channel_mlp if mlp is None else mlp
+        inner = self.own.get("mlp", channel_mlp) if mlp is None else mlp
         begin = self.tokenizer(dim) if tokenizer is None else make("tokenizer", tokenizer, facts)
         codes = [] if code is None else [make("position", code, facts)]
         blocks = [

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tokennet.checks import positive
 from tokennet.data import planetoid, tu_dataset
 from tokennet.data.split import complement, stratified_folds
-from tokennet.mixers import GINConvolution, GraphConvolution, Mixer
+from tokennet.mixers import GINConvolution, GraphConvolution, Mixer, TokenWise
 from tokennet.net import FeatureTokenizer, NoResidual, SumReadout, Tokenizer
 from tokennet.structure import Structure
 from tokennet.tasks.base import Data, Reference, Task
@@ -41,6 +41,16 @@ class SparseFeatures(Tokenizer):
         return self.features(torch.sparse_csr_tensor(*where, kept, inputs.shape), structure)
 
 
+def rectified() -> Mixer:
+    """What stands between two graph convolutions, in place of a channel MLP."""
+    return TokenWise(nn.ReLU())
+
+
+def bare(dim: int, mixer: Mixer, *, dropout: float = 0.0) -> Mixer:
+    """f(x): no norm and no skip connection."""
+    return NoResidual(dim, mixer, norm=nn.Identity, dropout=dropout)
+
+
 class Citations(Task):
     """Papers that cite each other: the field of each, from its words and a few labelled others.
 
@@ -55,10 +65,11 @@ class Citations(Task):
     features: int
     classes: int
     recipe = Recipe(
-        epochs=200, batch_size=1, lr=0.01, weight_decay=0.5, warmup=0.0, clip=None, schedule=False
+        epochs=200, batch_size=1, lr=0.01, weight_decay=0.5, warmup=0.005, schedule=False
     )
     own: ClassVar[Mapping[str, Any]] = {
-        "mixer": GraphConvolution, "residual": NoResidual, "dim": 64, "depth": 1, "dropout": 0.5,
+        "mixer": GraphConvolution, "mlp": rectified, "residual": bare, "dim": 64, "depth": 1,
+        "dropout": 0.5,
     }  # fmt: skip
 
     @property
