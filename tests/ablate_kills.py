@@ -110,6 +110,7 @@ def executions(log: Path) -> tuple[int, int]:
 
 def rows(store: Path) -> dict[str, int]:
     """How many rows the tables have, runs and metrics that stand there twice."""
+    twice = "SELECT 1 FROM runs GROUP BY labels, seed HAVING count(*) > 1"
     with closing(sqlite3.connect(store)) as connection:
         one = lambda query: connection.execute(query).fetchone()[0]  # noqa: E731
         return {
@@ -117,9 +118,7 @@ def rows(store: Path) -> dict[str, int]:
             "done": one("SELECT count(*) FROM runs WHERE status = 'done'"),
             "metrics": one("SELECT count(*) FROM metrics"),
             "points": one("SELECT count(*) FROM curves"),
-            "same choice and seed": one(
-                "SELECT count(*) FROM (SELECT 1 FROM runs GROUP BY labels, seed HAVING count(*) > 1)"
-            ),
+            "same choice and seed": one(f"SELECT count(*) FROM ({twice})"),
             "coordinators": one("SELECT count(*) FROM coordinators"),
         }
 
