@@ -59,7 +59,7 @@ def test_pictures_go_on_given_axes(draw) -> None:
 def test_ranking_shows_the_complete_best_first() -> None:
     names = [w for w in words_of(draw_ranking(CASES["one failed"])) if w[0].isdigit()]
     assert [w for w in names if "±" not in w] == [
-        "1 MLP, learned", "2 MLP, none", "3 attention, none",
+        "1. MLP, learned", "2. MLP, none", "3. attention, none",
     ]  # fmt: skip
     dots = draw_ranking(CASES["one failed"]).axes[0].collections
     best = CASES["one failed"].analysis.ranking[0]
@@ -69,7 +69,7 @@ def test_ranking_shows_the_complete_best_first() -> None:
     wrong.__dict__["analysis"] = replace(wrong.analysis, ranking=cells)
     assert "attention, learned" in " ".join(words_of(draw_ranking(wrong)))  # the test can fail
     lower = planted(higher=False)
-    assert "1 attention, none" in words_of(draw_ranking(lower))
+    assert "1. attention, none" in words_of(draw_ranking(lower))
 
 
 def test_differences_have_a_line_at_zero_and_fill_what_is_distinguishable() -> None:

@@ -73,7 +73,7 @@ def draw_costs(ablation: "Ablation", look: Look = PLAIN) -> "Figure":
 
 
 def _names(ranking: Sequence["CellSummary"]) -> list[str]:
-    found = [f"{i}  {words.shortened(c.name, 40)}" for i, c in enumerate(ranking, 1)]
+    found = [f"{i}. {words.shortened(c.name, 40)}" for i, c in enumerate(ranking, 1)]
     rest = len(found) - COLOURED
     return found if rest <= 0 else [*found[:COLOURED], f"the other {rest}"]
 

@@ -72,7 +72,7 @@ def _choice(ablation: "Ablation", rank: int, cell: "CellSummary", place: int) ->
     base = " (baseline)" if cell.labels == ablation.plan.baseline else ""
     mean = cell.mean if cell.mean is not None else float("nan")
     says = digits.with_deviation(cell.mean, cell.deviation)
-    name = f"{rank}  {cell.name}{base}"
+    name = f"{rank}. {cell.name}{base}"
     return Row(name, mean, cell.interval, says, cell.values, link=f"#cell-{place}")
 
 

@@ -139,7 +139,7 @@ def _legend_entries(found: dict[str, list[Band]]) -> dict[str, Band]:
     entries: dict[str, Band] = {}
     for band in (band for each in found.values() for band in each):
         if band.best is not None and band.best < COLOURED:
-            entries.setdefault(f"{band.best + 1}  {words.shortened(band.name, 40)}", band)
+            entries.setdefault(f"{band.best + 1}. {words.shortened(band.name, 40)}", band)
     rest = [band for each in found.values() for band in each]
     others = [b for b in rest if b.best is not None and b.best >= COLOURED]
     lacking = [b for b in rest if b.best is None]

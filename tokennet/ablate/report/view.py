@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokennet.ablate.record import FAILED, RunRecord
+from tokennet.ablate.record import DONE, FAILED, RunRecord
 from tokennet.ablate.report import words
 from tokennet.ablate.report.numbers import (
     NOTHING,
@@ -56,7 +56,7 @@ class View:
     def tiles(self) -> list[tuple[str, str]]:
         """The few numbers at the top."""
         runs, analysis = self.ablation.runs, self.analysis
-        done = sum(bool(run.metrics) for run in runs)
+        done = sum(run.status == DONE for run in runs)
         real = sum(c.distinguishable for c in analysis.comparisons)
         spent = [r.outcome.seconds for r in runs if r.outcome and finite(r.outcome.seconds)]
         return [
