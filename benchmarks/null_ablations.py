@@ -260,8 +260,9 @@ def page(rows: list[list[str]], powers: list[list[str]], simulations: int) -> st
         markdown(["data", "shape", "seeds", "wrong", "without Holm", "within 6 %"], rows),
         "Limits: the sign-flip test needs differences that are symmetric when nothing is there. "
         "Cells with the same distribution have those, however skewed it is; cells with equal means "
-        "and different skewness do not, and the interaction of two axes with three or more labels "
-        "each does not under skewed noise. Nor are seeds that depend on each other fresh draws.",
+        "and different skewness do not. Nor need the interaction of two axes with three or more "
+        "labels each, under skewed noise; the two 3 x 4 limits above are such. Seeds that depend "
+        "on each other are no fresh draws, and no test that counts seeds can know.",
         "## Planted effects",
         "Four cells, three of them against a baseline, one better by so many deviations of the "
         "paired difference: the power that the report's `seeds_needed` reckons with (for the "
