@@ -233,6 +233,13 @@ def test_levels_are_checked(alpha: object, no_typecheck: None) -> None:
         analyse(make({"mixer": MIXER}, noise()), alpha=alpha)  # type: ignore[arg-type]
 
 
+def test_it_says_what_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    ablation = make({"mixer": MIXER}, noise())
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r"scipy: pip install 'tokennet\[ablate\]'"):
+        analyse(ablation)
+
+
 def test_baselines_are_checked() -> None:
     ablation = make({"mixer": MIXER}, noise(), design="list")
     with pytest.raises(ValueError, match="did you mean 'attention'"):

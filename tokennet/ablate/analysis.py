@@ -70,7 +70,8 @@ class Comparison:
 
     `p`: paired sign-flip test, `exact` or by sampled flips; `p_holm`: corrected over the family.
     `effect_size`: mean difference / deviation of the differences; infinite or 0 where that is 0.
-    `improvement`: how probably a run of the first is better than an independent one of the second.
+    `improvement`: how probably a run of the first (of levels: a seed's average) is better than an
+    independent one of the second.
     `least_p`: the smallest p that n seeds can give, `least_p_holm` after the correction,
     `least_seeds`: with fewer no comparison of this family can be distinguishable.
     `seeds_needed`: for a power of 80 % at the strictest level of the correction, if the effect is
@@ -151,10 +152,13 @@ def analyse(
     """Summaries, comparisons and effects; a `baseline` here takes the place of the plan's.
 
     Raises:
+        MissingAblateError: without scipy.
         TypeError, ValueError: for a level outside 0 .. 1, or a baseline that is no cell.
     """
+    from tokennet.ablate.request import require_extras
     from tokennet.ablate.summary import summarise
 
+    require_extras()
     if not probability("alpha", alpha):
         raise value_error("alpha", alpha, "more than 0", "0.05 is usual")
     plan = ablation.plan
