@@ -1,7 +1,6 @@
 """What `ablate` refuses before anything runs, and the words it has for it."""
 
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -122,14 +121,14 @@ def test_extras_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def full_after(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def full_after(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Stores that may not grow beyond so many pages, as on a disk that is full."""
 
     def limit(pages: int) -> None:
         settings = ("PRAGMA synchronous = OFF", f"PRAGMA max_page_count = {pages}")
         monkeypatch.setattr(schema, "SETTINGS", settings)
 
-    yield limit
+    return limit
 
 
 def test_a_full_disk_stops_and_the_same_call_goes_on(tmp_path: Path, full_after: Any) -> None:
