@@ -21,26 +21,25 @@ import torch
 
 import tokennet as tn
 
-DIM = 16
+DIM, TOKENS = 16, 7
 
 
 def attention() -> tn.Mixer:
     return tn.Attention(DIM, 2)
 
 
-def mean() -> tn.Mixer:
-    return tn.TokenMLP(8, 8)
+def token_mlp() -> tn.Mixer:
+    return tn.TokenMLP(TOKENS, 8)
 
 
-def majority(mixer: Any, seed: int, steps: int = 60) -> dict[str, float]:
-    """Do more of eight tokens belong to class 0 or to class 1?"""
+def majority(mixer: Any, seed: int, steps: int = 20) -> dict[str, float]:
+    """Are more of the tokens 0 or 1?"""
 
     def batch(size: int) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = torch.randint(2, (size, 7, 1)).float()
-        tokens = torch.nn.functional.pad(tokens, (0, 0, 0, 1), value=0.5)
-        return tokens, (tokens.sum((1, 2)) > 4).long()
+        tokens = torch.randint(2, (size, TOKENS, 1)).float()
+        return tokens, (tokens.mean((1, 2)) > 0.5).long()
 
-    net = tn.TokenNet(tn.LinearTokenizer(1, DIM), [tn.Block(DIM, mixer())], tn.MeanReadout(DIM, 2))
+    net = tn.TokenNet(tn.FeatureTokenizer(1, DIM), [tn.Block(DIM, mixer())], tn.MeanReadout(DIM, 2))
     optimiser = torch.optim.AdamW(net.parameters(), 3e-3)
     for _ in range(steps):
         tokens, answer = batch(64)
@@ -86,7 +85,7 @@ def main(
     with executor_of(backend, workers, folder) as executor:
         result = tn.ablate(
             majority,
-            axes={"mixer": {"attention": attention, "token MLP": mean}},
+            axes={"mixer": {"attention": attention, "token MLP": token_mlp}},
             seeds=seeds,
             maximise="accuracy",
             store=folder / "runs.sqlite",

@@ -1,7 +1,7 @@
 """Local processes and other people's executors: each run once, and what dies costs one run."""
 
-import importlib.util
 import multiprocessing
+import runpy
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -19,6 +19,7 @@ from tokennet.ablate.pool import InlineExecutor, LocalPool, make_pool
 from tokennet.ablate.record import DONE, MISSING
 from tokennet.ablate.worker import WorkerError
 
+EXAMPLE = Path(__file__).parents[1] / "examples" / "ablation_on_cluster.py"
 PLAN: dict[str, Any] = {"seeds": 2, "minimise": "loss", "progress": False, "name": "toy"}
 
 
@@ -91,19 +92,16 @@ class Odd:
         return Odd.Job(lambda: function(*arguments))
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("submitit"), reason="submitit is not installed")
-def test_submitit(log: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What sends runs to SLURM, on two processes of this machine."""
-    import submitit
-
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))  # for its processes
-    executor = submitit.AutoExecutor(folder=tmp_path / "jobs", cluster="local")
-    executor.update_parameters(timeout_min=2)
-    axes = {"a": [1, 2], "b": {"plus": 1}}
-    plan = {**PLAN, "seeds": 1}
-    inner = partial(experiment, log=log)
-    found = ablate(inner, axes, executor=executor, workers=2, version="1", **plan)
-    alone = ablate(inner, axes, executor=InlineExecutor(), version="1", **plan)
+@pytest.mark.parametrize(
+    ("backend", "package"), [("slurm", "submitit"), ("dask", "distributed"), ("mpi", "mpi4py")]
+)
+def test_the_example_on_two_workers(backend: str, package: str, tmp_path: Path) -> None:
+    """submitit, which sends runs to SLURM, takes processes of this machine where there is none."""
+    pytest.importorskip(package)
+    main = runpy.run_path(str(EXAMPLE), run_name="example")["main"]
+    found = main(backend, workers=2, seeds=1, folder=tmp_path)
+    assert found.complete, found.failed
+    alone = main("local", workers=1, seeds=1, folder=tmp_path / "alone")
     assert contents(found) == contents(alone)
 
 
