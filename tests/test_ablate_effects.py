@@ -10,7 +10,10 @@ from test_ablate_analysis import MIXER, POSITION, make, noise
 
 from tokennet.ablate.analysis import Comparison
 from tokennet.ablate.effects import interaction, interaction_effect, marginals, shares
+from tokennet.ablate.family import samples_of
+from tokennet.ablate.power import least_seeds, seeds_needed
 from tokennet.ablate.sentences import number
+from tokennet.ablate.statistics import least_p
 
 
 def grid(*sizes: int, n: int = 6) -> np.ndarray:
@@ -85,6 +88,37 @@ def test_rounding_is_no_effect(offset: float) -> None:
     assert [c.distinguishable for c in real] == [True] * 4
 
 
+def test_rounding_of_averages_is_no_effect() -> None:
+    """The same three scores in another order: equal averages, but 0.1 + 0.2 + 0.3 is not 0.6."""
+    order = {"attention": (0.1, 0.2, 0.3), "MLP": (0.3, 0.2, 0.1)}
+    axes = {"mixer": MIXER, "position": POSITION}
+    found = make(axes, lambda c, seed: order[c[0]][POSITION.index(c[1])]).analysis
+    mixers, *positions, together = found.comparisons
+    assert (mixers.p, mixers.difference, mixers.distinguishable) == (1.0, 0.0, False)
+    assert [c.distinguishable for c in positions] == [False] * 3
+    assert together.distinguishable
+
+
+def test_seeds_and_least_p_count_the_family() -> None:
+    found = make({"position": POSITION}, noise(lambda c: 0.2 * len(c[0])), n=8).analysis
+    for c in found.comparisons:
+        assert c.least_p == 2**-7
+        assert c.least_p_holm == 3 * 2**-7
+        assert c.least_seeds == least_seeds(3, 0.05) == 7
+        least = 7 if c.distinguishable else 9
+        assert c.seeds_needed == seeds_needed(c.effect_size, 0.05 / 3, least=least)
+    assert len({c.seeds_needed for c in found.comparisons}) > 1
+    assert least_p(17, samples=samples_of(5_000, 0.05)) * 5_000 <= 0.05
+
+
+def test_it_never_asks_for_the_seeds_that_were_too_few() -> None:
+    """A t-test would be content with these six; the sign-flip test is not."""
+    gains = (1.0, 1.1, 0.9, 1.0, 1.0, -0.01)
+    found = make({"mixer": MIXER}, lambda c, seed: gains[seed] * (c[0] == "MLP"), n=6).analysis
+    assert found.comparisons[0].p == 2 / 32
+    assert found.comparisons[0].seeds_needed == 7
+
+
 def test_an_axis_that_matters_to_one_mixer() -> None:
     """Positions matter to attention only: both axes and their interaction are found."""
     score = noise(lambda c: 4.0 * (c[0] == "attention" and c[1] != "none"))
@@ -146,6 +180,11 @@ PAIR = Comparison(
             {"distinguishable": False, "seeds_needed": None},
             "attention, learned and token MLP, learned are not distinguishable at n = 10; "
             "more than 1,000 seeds would be needed",
+        ),
+        (
+            {"distinguishable": False, "n": 7, "seeds_needed": 9},
+            "attention, learned and token MLP, learned are not distinguishable at n = 7; "
+            "about 9 seeds would be needed",
         ),
         (
             {"distinguishable": False, "n": 5, "least_p_holm": 0.1875, "least_seeds": 8},
