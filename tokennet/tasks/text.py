@@ -74,14 +74,15 @@ class Shakespeare(NextCharacter):
     """Tiny Shakespeare, character by character, in windows of `context`; 65 characters.
 
     The first 90 % of the text to fit (15,685 windows of 64), the rest to test (1,742). A token
-    knows the characters of its window up to itself, 32.5 on average.
+    knows the characters of its window up to itself, 32.5 on average; counted 5-grams, which know
+    all that stands before, reach 1.67.
 
     Args:
         limit: how many windows are fitted, drawn by the seed; None: all.
         context: tokens of a window.
     """
 
-    recipe = Recipe(epochs=4, batch_size=32, lr=4e-3)
+    recipe = Recipe(epochs=3, batch_size=32, lr=4e-3)
     reference = Reference(
         1.88, "nanoGPT's README: 4 layers of 128 channels, context 64, 2,000 steps, on a CPU"
     )
@@ -113,8 +114,8 @@ class Names(NextCharacter):
         limit: how many names are fitted, drawn by the seed; None: all.
     """
 
-    recipe = Recipe(epochs=6, batch_size=128, lr=4e-3)
-    reference = Reference(2.45, "computed: pairs of letters, counted")
+    recipe = Recipe(epochs=6, batch_size=64, lr=4e-3)
+    reference = Reference(2.056, "computed: counted 5-grams, Witten-Bell (2-grams: 2.455)")
     symbols = 27
     num_tokens = 16
 
@@ -134,7 +135,7 @@ class Sentiment(Task):
         limit: how many sentences are fitted, drawn by the seed; None: all.
     """
 
-    recipe = Recipe(epochs=10, batch_size=32, lr=2e-3, weight_decay=0.1)
+    recipe = Recipe(epochs=10, batch_size=32, lr=5e-3, weight_decay=1.0)
     own: ClassVar[Mapping[str, Any]] = {"depth": 1, "dropout": 0.5}
     reference = Reference(0.82, "computed: logistic regression on the words' counts")
 

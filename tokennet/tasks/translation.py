@@ -105,7 +105,7 @@ class Scan(Task):
         limit: how many pairs are fitted, drawn by the seed; None: all.
     """
 
-    recipe = Recipe(epochs=4, batch_size=64, lr=2e-3)
+    recipe = Recipe(epochs=6, batch_size=64, lr=3e-3)
     reference = REFERENCES["simple"]
     causal = True
     own: ClassVar[Mapping[str, Any]] = {
