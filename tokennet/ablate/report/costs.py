@@ -56,10 +56,9 @@ def draw_costs(ablation: "Ablation", look: Look = PLAIN) -> "Figure":
     ranking = ablation.analysis.ranking
     names = _names(ranking)
     down = len(known) if look.narrow else 1
-    width = None if look.narrow or len(known) > 1 else 6.5
-    figure = new_figure(
-        (2.7 if look.narrow else 3.3) * down + legend_height(names, look), look, width
-    )
+    width = look.width if look.narrow or len(known) > 1 else 6.5
+    height = (2.7 if look.narrow else 3.3) * down + legend_height(names, width)
+    figure = new_figure(height, look, width)
     panels = figure.subplots(down, 1 if look.narrow else len(known), squeeze=False).flatten()
     for panel, cost in zip(panels, known, strict=True):
         costs = [getattr(cell, cost) for cell in ranking]
@@ -167,7 +166,7 @@ def draw_errors(ablation: "Ablation", axes: "Axes | None" = None, look: Look = P
     names = _names(ablation.analysis.ranking)
     own = axes is None
     if axes is None:
-        axes = new_figure(3.6 + legend_height(names, look), look).subplots()
+        axes = new_figure(3.6 + legend_height(names, look.width), look).subplots()
     places = [None if e is None else max(e, _LEAST) for e in errors]
     marks = rounding_of(ablation)
     _scatter(axes, ablation, places, look)

@@ -124,7 +124,7 @@ def draw_curves(
     across = 1 if look.narrow or len(found) == 1 else 2
     down = math.ceil(len(found) / across)
     entries = _legend_entries(found)
-    figure = new_figure(3.1 * down + legend_height(list(entries), look), look)
+    figure = new_figure(3.1 * down + legend_height(list(entries), look.width), look)
     panels = figure.subplots(down, across, squeeze=False).flatten()
     for panel, (name, each) in zip(panels, found.items(), strict=False):
         _panel(panel, ablation, name, each, look)

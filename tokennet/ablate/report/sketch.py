@@ -203,15 +203,15 @@ def root(axes: "Axes") -> "Figure":
     return figure
 
 
-def legend_columns(names: Sequence[str], look: Look) -> int:
-    """How many names stand side by side."""
+def legend_columns(names: Sequence[str], width: float) -> int:
+    """How many names stand side by side on paper of so many inches."""
     longest = max(map(len, names), default=0)
-    return 1 if look.narrow or longest > 48 else min(len(names), 2 if longest > 32 else 4)
+    return max(1, min(len(names), 4, int(72 * width / (6.2 * longest + 60))))
 
 
-def legend_height(names: Sequence[str], look: Look) -> float:
+def legend_height(names: Sequence[str], width: float) -> float:
     """Inches."""
-    return 0.21 * math.ceil(len(names) / max(1, legend_columns(names, look))) + 0.1
+    return 0.21 * math.ceil(len(names) / legend_columns(names, width)) + 0.1
 
 
 def legend(
@@ -220,7 +220,7 @@ def legend(
     """Which line or mark is which choice, below all panels; labels are written as they are."""
     from matplotlib.lines import Line2D
 
-    columns = legend_columns(names, look)
+    columns = legend_columns(names, figure.get_figwidth())
     made = figure.legend(
         [Line2D([], [], **style) for style in styles], [str(i) for i in range(len(names))],
         loc="outside lower left", ncols=columns, frameon=False, fontsize=9.5, handlelength=2.4,
