@@ -38,7 +38,8 @@ class SparseFeatures(Tokenizer):
     ) -> tuple[Tensor, Structure]:
         kept = self.dropout(inputs.values())  # zeros stay zeros anyway
         where = inputs.crow_indices(), inputs.col_indices()
-        return self.features(torch.sparse_csr_tensor(*where, kept, inputs.shape), structure)
+        x = torch.sparse_csr_tensor(*where, kept, inputs.shape, check_invariants=False)
+        return self.features(x, structure)
 
 
 def rectified() -> Mixer:
@@ -47,8 +48,9 @@ def rectified() -> Mixer:
 
 
 def bare(dim: int, mixer: Mixer, *, dropout: float = 0.0) -> Mixer:
-    """f(x): no norm and no skip connection."""
-    return NoResidual(dim, mixer, norm=nn.Identity, dropout=dropout)
+    """f(x): no norm and no skip connection; what the ReLU gives is dropped, and that alone."""
+    last = isinstance(mixer, TokenWise)
+    return NoResidual(dim, mixer, norm=nn.Identity, dropout=dropout if last else 0.0)
 
 
 class Citations(Task):

@@ -60,7 +60,7 @@ class Windows(Samples):
 
 
 class LastReadout(Mixer):
-    """W norm(x_n) + b of the last real token: `[*, D] -> [B, O]`; of an empty sample zeros."""
+    """W x_n + b of the last real token: `[*, D] -> [B, O]`; of an empty sample zeros."""
 
     reads = frozenset({"position"})
     pooled = True
@@ -68,7 +68,7 @@ class LastReadout(Mixer):
     def __init__(self, dim: int, out_dim: int):
         super().__init__()
         self.dim, self.out_dim = dim, out_dim
-        self.map = TokenReadout(dim, out_dim)
+        self.map = TokenReadout(dim, out_dim, norm=None)
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Float[Tensor, "B O"]:
         self.check(x, structure)
@@ -119,7 +119,7 @@ class ETTh1(Task):
         epochs: int | None = None,
         window: int = 96,
         horizon: int = 24,
-        patch: int = 8,
+        patch: int = 24,
         every: bool = False,
         limit: int | None = None,
     ) -> None:
@@ -153,7 +153,10 @@ class ETTh1(Task):
         return SeriesTokenizer(1, dim, window=self.patch)
 
     def readout(self, dim: int) -> Mixer:
-        return (TokenReadout if self.causal else LastReadout)(dim, self.horizon)
+        # without a norm the residual stream is linear: the answer keeps the scale of the window
+        if self.causal:
+            return TokenReadout(dim, self.horizon, norm=None)
+        return LastReadout(dim, self.horizon)
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         return F.mse_loss(answer, batch.targets)
