@@ -1,5 +1,6 @@
 """`ablate`: every run once, the same whoever computes it, failures kept; bad requests refused."""
 
+import io
 import os
 import random
 import subprocess
@@ -14,9 +15,11 @@ import torch
 from ablate_experiments import AXES, contents, experiment, failing, note, noted, slow_steps
 
 from tokennet.ablate.ablate import ablate
+from tokennet.ablate.ablation import Plan
 from tokennet.ablate.load import load_ablation
 from tokennet.ablate.pool import InlineExecutor
-from tokennet.ablate.record import DONE, FAILED, MISSING
+from tokennet.ablate.progress import Tally
+from tokennet.ablate.record import DONE, FAILED, MISSING, Outcome, RunRecord
 from tokennet.ablate.run import Run
 
 
@@ -183,6 +186,36 @@ def test_progress_says_what_there_is(log: str, tmp_path: Path, capsys: Any) -> N
     assert said.err.endswith(" (4 seeds), 1 failed\n")
     run_here(one)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_bar_on_a_terminal(log: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    labels = {"[red]a[/]": 1, "b": 2}  # no markup of ours
+    run_here(partial(experiment, log=log), axes={"a": labels, "b": [1]}, progress=True)
+    shown = sys.stderr.getvalue()  # type: ignore[attr-defined]
+    assert "best so far [red]a[/], 1: loss 2." in shown
+    assert "0/?" in shown, "not 0 of 100 before anything is known"
+    assert shown.rstrip().endswith("(4 seeds)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(3.0, "9 s left"), (60.0, "3 min left"), (3600.0, "3 h 00 min left")]
+)
+def test_time_left(seconds: float, said: str) -> None:
+    plan = Plan("toy", {"a": ("x", "y")}, ({"a": "x"}, {"a": "y"}), (0, 1, 2, 3), "loss", False)
+    tally = Tally(plan, workers=2)
+    assert tally.line() == "0 of 8 runs"
+    for seed in range(2):
+        out = Outcome({"loss": float(seed)}, seconds=seconds)
+        tally.add(RunRecord(str(seed), {"a": "x"}, seed, DONE, out))
+    words = f"2 of 8 runs, best so far x: loss 0.5 (2 seeds), {said}"
+    assert tally.line() == words
 
 
 def test_silence_costs_no_rich(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ class Bar:
         columns: list[Any] = [BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}")]
         self._console = Console(stderr=True)
         self._bar = Progress(*columns, console=self._console, transient=True)
-        self._task = self._bar.add_task("starting")
+        self._task = self._bar.add_task("starting", total=None)
         self._bar.start()
 
     def show(self, tally: Tally) -> None:
