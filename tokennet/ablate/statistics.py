@@ -112,7 +112,7 @@ def sign_flip(differences: np.ndarray, *, samples: int = SAMPLES) -> SignFlip:
     rows, _ = _unit(rows.reshape(len(rows), -1))
     exact = len(rows) <= EXACT_UP_TO
     # Equal statistics come out of different sums: the identity must count itself.
-    least = _norm(rows.sum(0)) - TIE * _norm(rows).sum()
+    least = float(_norm(rows.sum(0, keepdims=True))[0] - TIE * _norm(rows).sum())
     rows = _canonical(rows)
     flips = _flips(len(rows), samples)
     hits = sum(int(np.count_nonzero(_norm(signs @ rows) >= least)) for signs in flips)
