@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.nn.functional as F
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 import tokennet as tn
@@ -23,18 +24,12 @@ from tokennet.tasks.training import evaluate, fit
 
 SIDE = 12
 TOKENIZERS = {  # patch, stride, blur
-    "patch 1": (1, 1, 1),
-    "patch 2": (2, 2, 1),
-    "patch 3": (3, 3, 1),
-    "patch 4": (4, 4, 1),
-    "patch 6": (6, 6, 1),
-    "patch 12": (12, 12, 1),
-    "patch 4, stride 2": (4, 2, 1),
-    "patch 4, stride 1": (4, 1, 1),
-    "patch 4, blur 3": (4, 4, 3),
-    "patch 4, blur 5": (4, 4, 5),
-}
-COLOURS = {"": "#636363", "stride": "#d95f02", "blur": "#1b9e77"}
+    "patch 1": (1, 1, 1), "patch 2": (2, 2, 1), "patch 3": (3, 3, 1), "patch 4": (4, 4, 1),
+    "patch 6": (6, 6, 1), "patch 12": (12, 12, 1),
+    "patch 4, stride 2": (4, 2, 1), "patch 4, stride 1": (4, 1, 1),
+    "patch 4, blur 3": (4, 4, 3), "patch 4, blur 5": (4, 4, 5),
+}  # fmt: skip
+COLOURS = {"blur": "#1b9e77", "stride": "#d95f02", "": "#636363"}
 
 
 class FramedDigits(tn.tasks.Digits):
@@ -43,19 +38,18 @@ class FramedDigits(tn.tasks.Digits):
     size = SIDE
 
     def data(self, seed: int) -> Data:
-        found = super().data(seed)
-        return Data(*(Arrays(F.pad(p.inputs, (2,) * 4), p.targets) for p in (found.fit, found.test)))
+        plain = super().data(seed)
+        return Data(*(Arrays(F.pad(x.inputs, [2] * 4), x.targets) for x in (plain.fit, plain.test)))
 
 
 def experiment(task: FramedDigits, tokens: tuple, seed: int, run: tn.Run) -> dict[str, float]:
     """One net, trained; then what a shift by one pixel does to it."""
     patch, stride, blur = tokens
     side = (SIDE - patch) // stride + 1
-
-    def tokenizer(dim: int) -> tn.Tokenizer:
-        return tn.BlurredPatchTokenizer(1, patch, dim, blur=blur, stride=stride)
-
-    net = task.net(tokenizer=tokenizer, position=lambda dim: tn.LearnedPosition(side**2, dim))
+    net = task.net(
+        tokenizer=lambda dim: tn.BlurredPatchTokenizer(1, patch, dim, blur=blur, stride=stride),
+        position=lambda dim: tn.LearnedPosition(side**2, dim),
+    )
     found = fit(task, net, seed, run)
     test = task.data(seed).test
     moves = [Arrays(test.inputs.roll(by, axis), test.targets) for by in (1, -1) for axis in (2, 3)]
@@ -72,28 +66,27 @@ def draw(result: tn.Ablation) -> Figure:
     cells = result.analysis.cells
     line = []
     for place, cell in enumerate(cells):
-        colour = next(c for word, c in reversed(COLOURS.items()) if word in cell.name)
-        pairs, change, shifted = (cell.others[n] for n in ("pairs", "shift_error", "shifted"))
+        colour = next(c for word, c in COLOURS.items() if word in cell.name)
+        pairs, change, shifted = map(cell.others.get, ("pairs", "shift_error", "shifted"))
         cost.errorbar(pairs[0], cell.mean, cell.deviation, fmt="o", color=colour, capsize=2)
         error.barh(place, change[0], xerr=change[1], color=colour, height=0.6)
         lost.errorbar(cell.mean, place, xerr=cell.deviation, fmt="o", color=colour)
         lost.errorbar(shifted[0], place, xerr=shifted[1], fmt="o", color=colour, mfc="white")
         if "," not in cell.name:
             line.append((pairs[0], cell.mean))
-            cost.annotate(cell.name[6:], line[-1], (4, 4), textcoords="offset points", fontsize=8)
+            cost.annotate(cell.name[6:], line[-1], (4, 4), textcoords="offset points")
     cost.plot(*zip(*line, strict=True), color="#bdbdbd", zorder=0)
     cost.set_xscale("log")
     cost.set_xlabel("pairs of tokens, n$^2$ (numbers: patch)")
     cost.set_ylabel("test accuracy (mean ± deviation)")
     error.set_yticks(range(len(cells)), [cell.name for cell in cells])
+    error.invert_yaxis()
     error.set_xlabel("change of the mean token\nby a shift of one pixel")
     lost.set_yticks(range(len(cells)), [])
+    lost.invert_yaxis()
     lost.set_xlabel("accuracy: as it is (full),\nshifted (empty)")
-    for axis in (cost, error, lost):
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    for axis in (error, lost):
-        axis.invert_yaxis()
+    cost.grid(alpha=0.3)
+    lost.grid(alpha=0.3)
     return figure
 
 
@@ -112,7 +105,8 @@ def main(quick: bool = False, figure: str | None = None, **options: Any) -> tn.A
     )
     print(result)
     if figure:
-        draw(result).savefig(figure)
+        with rc_context({"font.size": 8}):
+            draw(result).savefig(figure)
     return result
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 import tokennet as tn
@@ -68,7 +69,6 @@ def draw(result: tn.Ablation) -> Figure:
     for axis in (left, right):
         axis.set_xticks(range(len(MIXERS)), list(MIXERS))
         axis.grid(axis="y", alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
     return figure
 
 
@@ -88,7 +88,8 @@ def main(quick: bool = False, figure: str | None = None, **options: Any) -> tn.A
         for gain in only(result, mixer).analysis.comparisons:
             print(gain)
     if figure:
-        draw(result).savefig(figure)
+        with rc_context({"font.size": 8}):
+            draw(result).savefig(figure)
     return result
 
 

@@ -1,0 +1,120 @@
+"""How should a query and a key be scored, and why divided by the root of the head dimension?
+
+Seven scores in one head of 64 channels, on digits and on recalling a value by its key. And the
+gradient that the softmax lets through to a query, for random queries and keys of any dimension.
+
+NUMBERS
+
+python examples/ablation_scores.py
+"""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+import tokennet as tn
+from tokennet.mixers.score import Place
+from tokennet.tasks import Recipe, Task
+
+DIM = 64
+Make = Callable[[int, int], tn.Score]  # of head dimension and tokens
+SCORES: dict[str, tuple[Make, str]] = {  # and a colour for the picture
+    "dot / √d": (lambda d, n: tn.DotScore(), "#1b9e77"),
+    "dot": (lambda d, n: tn.DotScore(power=0), "#d95f02"),
+    "dot / d": (lambda d, n: tn.DotScore(power=1), "#7570b3"),
+    "cosine": (lambda d, n: tn.CosineScore(), "#e7298a"),
+    "bilinear": (lambda d, n: tn.BilinearScore(1, d), "#66a61e"),
+    "additive": (lambda d, n: tn.AdditiveScore(1, d), "#e6ab02"),
+    "location": (lambda d, n: tn.LocationScore(1, d, n), "#666666"),
+}
+
+
+def gradients(make: Make, dim: int, tokens: int = 16, samples: int = 32) -> torch.Tensor:
+    """At each query the gradient's norm of a random linear function of its weights: `[queries]`."""
+    torch.manual_seed(0)
+    q, k = torch.randn(2, samples, tokens, 1, dim)
+    structure = tn.Structure.dense(samples, tokens)
+    place = Place(structure, tn.Full().pairs(structure))
+    weights = make(dim, tokens)(q.requires_grad_(), k, place).softmax(-1)
+    answer = (weights * torch.randn(weights.shape)).sum()
+    return torch.autograd.grad(answer, q)[0].norm(dim=-1).flatten()
+
+
+def experiment(task: Task, score: Make, seed: int, run: tn.Run) -> dict[str, float]:
+    def mixer(dim: int, num_tokens: int) -> tn.Mixer:
+        return tn.Attention(dim, 1, score=score(dim, num_tokens))
+
+    position = tn.LearnedPosition if isinstance(task, tn.tasks.Digits) else None
+    return task(mixer=mixer, position=position, dim=DIM, seed=seed, run=run)
+
+
+def draw_gradients(axis: Axes, dims: list[int]) -> None:
+    """The median over queries; for the three dot products also where 80 % of them are."""
+    for label, (make, colour) in SCORES.items():
+        rows = torch.stack([gradients(make, dim) for dim in dims]).clamp_min(1e-9)
+        low, middle, high = rows.quantile(torch.tensor([0.1, 0.5, 0.9]), 1).tolist()
+        if label.startswith("dot"):
+            axis.fill_between(dims, low, high, color=colour, alpha=0.2, linewidth=0)
+        axis.loglog(dims, middle, color=colour, marker="o", markersize=3, label=label)
+    axis.set_ylim(1e-4, 10)
+    axis.set_xticks(dims, dims)
+    axis.minorticks_off()
+    axis.set_xlabel("channels of the head, d (dotted: 64)")
+    axis.set_ylabel("gradient at a query (median, 80 % band)")
+    axis.axvline(DIM, color="black", linewidth=0.8, linestyle=":")
+    axis.legend()
+    axis.grid(alpha=0.3)
+
+
+def draw(results: list[tn.Ablation], dims: list[int]) -> Figure:
+    figure = Figure(figsize=(7, 3.3), dpi=200, layout="constrained")
+    *panels, last = figure.subplots(1, 3, width_ratios=(1, 1, 1.7))
+    draw_gradients(last, dims)
+    for axis, result in zip(panels, results, strict=True):
+        labels = result.plan.axes["score"]
+        for place, cell in enumerate(result.analysis.cells):
+            colour = SCORES[cell.name][1]
+            axis.plot(cell.values, [place] * len(cell.values), "o", color=colour, alpha=0.35)
+            axis.plot(cell.mean, place, "|", color=colour, markersize=16, markeredgewidth=2)
+        axis.set_yticks(range(len(labels)), labels if axis is panels[0] else [""] * len(labels))
+        axis.invert_yaxis()
+        axis.set_xlabel(f"{result.plan.name}:\ntest accuracy")
+        axis.grid(alpha=0.3)
+    return figure
+
+
+def main(quick: bool = False, figure: str | None = None, **options: Any) -> list[tn.Ablation]:
+    """`options` go to `tn.ablate`: a store, an executor, workers."""
+    names = ["dot / √d", "dot", "location"] if quick else list(SCORES)
+    tasks = [
+        tn.tasks.Digits(Recipe(epochs=2 if quick else 12, lr=5e-3)),
+        tn.tasks.AssociativeRecall(epochs=6 if quick else 8, samples=2000 if quick else 5000),
+    ]
+    axes = {"score": {name: SCORES[name][0] for name in names}}
+    asked: dict[str, Any] = {"maximise": "accuracy", "baseline": {"score": "dot / √d"}, **options}
+    results = [
+        tn.ablate(partial(experiment, t), axes, seeds=1 if quick else 8, name=t.name, **asked)
+        for t in tasks
+    ]
+    print(*results, sep="\n\n")
+    if figure:
+        with rc_context({"font.size": 8}):
+            draw(results, [2**i for i in range(2, 7 if quick else 11)]).savefig(figure)
+    return results
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="one seed, three scores")
+    parser.add_argument("--figure", help="the file that the picture goes to")
+    parser.add_argument("--store", type=Path, help="a folder that keeps the runs")
+    given = parser.parse_args()
+    place = None if given.store is None else given.store / "ablation_scores.sqlite"
+    main(given.quick, given.figure, store=place)
