@@ -125,7 +125,7 @@ def full_after(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Stores that may not grow beyond so many pages, as on a disk that is full."""
 
     def limit(pages: int) -> None:
-        settings = ("PRAGMA synchronous = OFF", f"PRAGMA max_page_count = {pages}")
+        settings = (f"PRAGMA max_page_count = {pages}",)
         monkeypatch.setattr(schema, "SETTINGS", settings)
 
     return limit

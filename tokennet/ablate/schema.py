@@ -10,8 +10,8 @@ from urllib.parse import quote
 APPLICATION = 0x746E6162  # "tnab", in the header of every store
 VERSION = 1
 PATIENCE = 30.0  # seconds to wait for another program that writes
-# A result is on the disk when it is said to be stored: a power failure loses none of them.
-SETTINGS = ("PRAGMA synchronous = FULL", "PRAGMA foreign_keys = ON")
+# Whatever is lost in a power failure, the file stays whole; results wait for the disk (`Store`).
+SETTINGS = ("PRAGMA synchronous = NORMAL", "PRAGMA foreign_keys = ON")
 TABLES = """
 CREATE TABLE ablations (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, code TEXT NOT NULL, plan TEXT NOT NULL,

@@ -168,7 +168,7 @@ class Store:
     def finish(self, run: str, me: lease.Coordinator, outcome: Outcome) -> bool:
         """Writes all of a result, or nothing where the claim was lost meanwhile."""
         states = hashlib.blake2b(outcome.random_states, digest_size=16).hexdigest()
-        with self._transaction():
+        with self._transaction(lasting=True):
             self.connection.execute(  # the same for every run of a seed: kept once
                 "INSERT INTO random_states VALUES (?, ?) ON CONFLICT DO NOTHING",
                 (states, outcome.random_states),
@@ -233,11 +233,12 @@ class Store:
         return found
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """All or nothing, and nobody else writes meanwhile."""
+    def _transaction(self, *, lasting: bool = False) -> Iterator[None]:
+        """All or nothing, nobody else writes meanwhile; `lasting`: safe from a power failure."""
         if not self.path.exists() or self.path.stat().st_ino != self._file:
             raise store_error(self.path, "was moved or deleted while runs were being stored in it")
         with told(self.path):
+            self.connection.execute(f"PRAGMA synchronous = {'FULL' if lasting else 'NORMAL'}")
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
