@@ -48,11 +48,11 @@ def gradients(make: Make, dim: int, tokens: int = 16, samples: int = 32) -> torc
 
 
 def experiment(task: Task, score: Make, seed: int, run: tn.Run) -> dict[str, float]:
-    def mixer(dim: int, num_tokens: int) -> tn.Mixer:
-        return tn.Attention(dim, 1, score=score(dim, num_tokens))
-
-    position = tn.LearnedPosition if isinstance(task, tn.tasks.Digits) else None
-    return task(mixer=mixer, position=position, dim=DIM, seed=seed, run=run)
+    return task(
+        mixer=lambda dim, num_tokens: tn.Attention(dim, 1, score=score(dim, num_tokens)),
+        position=tn.LearnedPosition if isinstance(task, tn.tasks.Digits) else None,
+        dim=DIM, seed=seed, run=run,
+    )  # fmt: skip
 
 
 def draw_gradients(axis: Axes, dims: list[int]) -> None:
@@ -78,12 +78,12 @@ def draw(results: list[tn.Ablation], dims: list[int]) -> Figure:
     *panels, last = figure.subplots(1, 3, width_ratios=(1, 1, 1.7))
     draw_gradients(last, dims)
     for axis, result in zip(panels, results, strict=True):
-        labels = result.plan.axes["score"]
         for place, cell in enumerate(result.analysis.cells):
             colour = SCORES[cell.name][1]
             axis.plot(cell.values, [place] * len(cell.values), "o", color=colour, alpha=0.35)
             axis.plot(cell.mean, place, "|", color=colour, markersize=16, markeredgewidth=2)
-        axis.set_yticks(range(len(labels)), labels if axis is panels[0] else [""] * len(labels))
+        axis.set_yticks(range(place + 1), result.plan.axes["score"])
+        axis.tick_params(labelleft=axis is panels[0])
         axis.invert_yaxis()
         axis.set_xlabel(f"{result.plan.name}:\ntest accuracy")
         axis.grid(alpha=0.3)
@@ -93,15 +93,13 @@ def draw(results: list[tn.Ablation], dims: list[int]) -> Figure:
 def main(quick: bool = False, figure: str | None = None, **options: Any) -> list[tn.Ablation]:
     """`options` go to `tn.ablate`: a store, an executor, workers."""
     names = ["dot / √d", "dot", "location"] if quick else list(SCORES)
-    tasks = [
-        tn.tasks.Digits(Recipe(epochs=2 if quick else 12, lr=5e-3)),
-        tn.tasks.AssociativeRecall(epochs=6 if quick else 8, samples=2000 if quick else 5000),
-    ]
+    digits = tn.tasks.Digits(Recipe(epochs=2 if quick else 12, lr=5e-3))
+    recall = tn.tasks.AssociativeRecall(epochs=6 if quick else 8, samples=2000 if quick else 5000)
     axes = {"score": {name: SCORES[name][0] for name in names}}
     asked: dict[str, Any] = {"maximise": "accuracy", "baseline": {"score": "dot / √d"}, **options}
     results = [
         tn.ablate(partial(experiment, t), axes, seeds=1 if quick else 8, name=t.name, **asked)
-        for t in tasks
+        for t in (digits, recall)
     ]
     print(*results, sep="\n\n")
     if figure:
@@ -116,5 +114,4 @@ if __name__ == "__main__":
     parser.add_argument("--figure", help="the file that the picture goes to")
     parser.add_argument("--store", type=Path, help="a folder that keeps the runs")
     given = parser.parse_args()
-    place = None if given.store is None else given.store / "ablation_scores.sqlite"
-    main(given.quick, given.figure, store=place)
+    main(given.quick, given.figure, store=given.store and given.store / "ablation_scores.sqlite")
