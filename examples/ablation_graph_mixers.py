@@ -102,4 +102,4 @@ if __name__ == "__main__":
     parser.add_argument("--figure", help="the file that the picture goes to")
     parser.add_argument("--store", type=Path, help="a folder that keeps the runs")
     given = parser.parse_args()
-    main(given.quick, given.figure, store=given.store and given.store / "ablation_graph_mixers.sqlite")
+    main(given.quick, given.figure, store=given.store and given.store / "ablation_graphs.sqlite")
