@@ -164,6 +164,13 @@ def test_order_and_sides(values: list[float], random: object) -> None:
     assert sample_deviation(mixed) == pytest.approx(sample_deviation(array))
 
 
+def test_symmetric_values_have_a_symmetric_interval() -> None:
+    """Neither side comes first, so the drawn resamples may favour none."""
+    for half in ([1.0, 1.0, 1.0, 3.0], [1.0, 1.0, 3.0, 3.0], [2.0, 2.0, 3.0]):
+        low, high = interval([*half, 0.0, *(-x for x in half)]) or (0, 0)
+        assert -low == high > 0
+
+
 @given(st.lists(finite, min_size=17, max_size=20), st.randoms(use_true_random=False))
 @settings(max_examples=5)
 def test_order_of_sampled_flips(values: list[float], random: object) -> None:

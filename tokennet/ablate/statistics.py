@@ -80,9 +80,10 @@ def interval(values: Values, *, confidence: float = 0.95) -> tuple[float, float]
         mean = float(unit.mean()) * scale
         return mean, mean
     # The resamples are drawn by place, so a mirrored sample gets mirrored ones.
-    mirrored = tuple(-unit[::-1]) > tuple(unit)
+    other = -unit[::-1]
+    mirrored, symmetric = tuple(other) > tuple(unit), bool((other == unit).all())
     if mirrored:
-        unit = -unit[::-1]
+        unit = other
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of degenerate data, told by NaN
         found = bootstrap(
@@ -96,6 +97,8 @@ def interval(values: Values, *, confidence: float = 0.95) -> tuple[float, float]
     low, high = float(found.low), float(found.high)
     if not (math.isfinite(low) and math.isfinite(high)):
         low, high = float(unit[0]), float(unit[-1])  # wider than any bootstrap interval
+    if symmetric:
+        low, high = min(low, -high), max(high, -low)
     return (-high * scale, -low * scale) if mirrored else (low * scale, high * scale)
 
 
