@@ -2,6 +2,7 @@
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import (
     FIRST_COMPLETED,
@@ -13,7 +14,7 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from tokennet.ablate.record import Outcome
 from tokennet.ablate.worker import WorkerError, execute, prepare
@@ -37,17 +38,20 @@ class Work:
     checkpoint: str | None
 
 
-class Pool(Protocol):
+class Pool(ABC):
     """Takes runs and gives outcomes, in the order in which they end."""
 
     size: int
 
+    @abstractmethod
     def has_room(self) -> bool:
         """Whether another run may be submitted now."""
 
+    @abstractmethod
     def submit(self, run: str, work: Work) -> None:
         """Starts a run."""
 
+    @abstractmethod
     def ended(self, seconds: float) -> list[tuple[str, Outcome]]:
         """Those that ended; waits for the first, at most so long.
 
@@ -55,6 +59,7 @@ class Pool(Protocol):
             WorkerError: where no result of an experiment, but the workers themselves fail.
         """
 
+    @abstractmethod
     def stop(self, *, kill: bool) -> None:
         """Ends the workers that are the pool's own."""
 
@@ -117,7 +122,7 @@ class Slot:
         self.executor = self.ready = self.run = self.future = None
 
 
-class LocalPool:
+class LocalPool(Pool):
     """Processes of this machine, one run each at a time: what kills one costs one run."""
 
     def __init__(self, slots: Sequence[Slot], timeout: float | None = None):
@@ -172,7 +177,7 @@ def _checked(found: Any, whose: str = "a local process") -> Outcome:
 
 
 @dataclass
-class ForeignPool:
+class ForeignPool(Pool):
     """An executor that is not ours: it is neither started nor ended here."""
 
     executor: Any

@@ -2,9 +2,10 @@
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Any, Protocol
+from typing import Any
 
 from tokennet.ablate.ablation import Plan
 from tokennet.ablate.design import name_of
@@ -80,17 +81,19 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-class Progress(Protocol):
+class Progress(ABC):
     """Shows a tally whenever it changed."""
 
+    @abstractmethod
     def show(self, tally: Tally) -> None:
         """Called after every run and about once a second."""
 
+    @abstractmethod
     def close(self, tally: Tally, *, word: str = "") -> None:
         """Called at the end, with what there is to say of it."""
 
 
-class Silent:
+class Silent(Progress):
     """Says nothing."""
 
     def show(self, tally: Tally) -> None:
@@ -100,7 +103,7 @@ class Silent:
         pass
 
 
-class Lines:
+class Lines(Progress):
     """A plain line about every ten seconds: for files, and where nothing can be drawn."""
 
     def __init__(self, every: float = EVERY):
@@ -118,16 +121,20 @@ class Lines:
         print(f"ablate: {text}", file=sys.stderr, flush=True)
 
 
-class Bar:
+class Bar(Progress):
     """A bar by rich, on the terminal."""
 
     def __init__(self) -> None:
+        from rich import progress as rich
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        columns: list[Any] = [BarColumn(24), MofNCompleteColumn(), TextColumn("{task.description}")]
+        columns: list[Any] = [
+            rich.BarColumn(24),
+            rich.MofNCompleteColumn(),
+            rich.TextColumn("{task.description}"),
+        ]
         self._console = Console(stderr=True)
-        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._bar = rich.Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("starting", total=None)
         self._bar.start()
 
