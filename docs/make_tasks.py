@@ -26,8 +26,8 @@ net = task.net(mixer=lambda dim, num_heads: tn.Attention(dim, num_heads), dim=16
 print(task.metric, len(net.parts))
 ```
 
-What a choice may ask for as arguments: `dim`, `num_tokens` (`n`), `num_heads` (`h`), `mlp_dim`, and
-what the task adds (`height`, `width`, `channels`). `recipe=tn.tasks.Recipe(...)` or `epochs=` change
+What a choice may ask for as arguments: `dim`, `num_tokens` (`n`), `num_heads` (`h`), `mlp_dim` and
+what the task adds (`height`, `width`). `recipe=tn.tasks.Recipe(...)` or `epochs=` change
 the training. Data comes from the libraries' usual loaders, or from the folder that `TOKENNET_DATA`
 names. How near the common nets come to the references, with seconds a run:
 [benchmarks/tasks.py](../benchmarks/results/tasks.md). Metrics are fractions, errors in the units of

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -187,7 +187,7 @@ def _search(
     for width in widths:
         options: list[int | None] = [None]
         if budget.fine is not None:
-            options += _bracket(lambda fine, w=width: cost(cell, w, fine), target, 1, 4 * width)
+            options += _bracket(partial(cost, cell, width), target, 1, 4 * width)
         for fine in options:
             reached = cost(cell, width, fine)
             chosen = {budget.width: width}

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 
-import tokennet
 from tokennet.ablate.design import Cell
 
 _INSTALLED = {
@@ -47,7 +46,7 @@ def fingerprint(value: Any) -> str:
 
 def code_version(experiment: Any) -> str:
     """The hash of the experiment's own code, and of tokennet's version."""
-    return fingerprint((tokennet.__version__, experiment))
+    return fingerprint((sys.modules["tokennet"].__version__, experiment))
 
 
 def run_id(name: str, code: str, cell: Cell, seed: int) -> str:

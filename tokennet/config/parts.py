@@ -60,14 +60,14 @@ def find_class(name: str) -> Any:
         from torch import nn
 
         return getattr(nn, name.removeprefix("nn."))
-    from tokennet import api
+    import tokennet.api as api
 
     return getattr(api, name)
 
 
 def known_classes() -> list[str]:
     """The names that `type` and `class` take, but for those of torch.nn."""
-    from tokennet import api
+    import tokennet.api as api
 
     return [name for name in api.__all__ if isinstance(getattr(api, name), type)]
 
