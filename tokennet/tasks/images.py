@@ -101,7 +101,7 @@ class MNIST(ImageTask):
     size, channels = 28, 1
     recipe = Recipe(epochs=8, lr=3e-3)
     own: ClassVar[Mapping[str, Any]] = {"position": SinusoidalPosition}
-    reference = Reference(0.0, "computed: ")
+    reference = Reference(0.899, "computed: logistic regression (C = 0.01) on the pixels")
 
     def images(self) -> Data:
         return _mnist()
@@ -118,7 +118,7 @@ class CIFAR(ImageTask):
     size, channels = 32, 3
     recipe = Recipe(epochs=12, lr=2e-3)
     own: ClassVar[Mapping[str, Any]] = {"position": SinusoidalPosition}
-    reference = Reference(0.0, "computed: ")
+    reference = Reference(0.337, "computed: logistic regression (C = 0.01) on the pixels")
 
     def images(self) -> Data:
         return _cifar()

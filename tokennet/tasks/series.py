@@ -110,7 +110,7 @@ class ETTh1(Task):
     higher_is_better = False
     recipe = Recipe(epochs=3, batch_size=256, lr=2e-3)
     own: ClassVar[Mapping[str, Any]] = {"mixer": attention, "position": LearnedPosition}
-    reference = Reference(0.0, "computed: ")
+    reference = Reference(0.310, "computed: one linear map of the window, by least squares")
 
     def __init__(
         self,
