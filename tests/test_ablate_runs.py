@@ -39,6 +39,7 @@ def run_here(function: Any, **changes: Any) -> Any:
     return ablate(function, axes, executor=InlineExecutor(), **{**given, **changes})
 
 
+@pytest.mark.usefixtures("no_typecheck")  # its frames and its draws
 def test_every_choice_and_seed_once(log: str, store: Path) -> None:
     before = (random.getstate()[1][:9], numpy.random.get_state()[1].sum(), torch.get_rng_state())
     found = run_here(partial(experiment, log=log), store=store)
@@ -78,6 +79,7 @@ def test_the_same_call_computes_what_is_missing(log: str, store: Path) -> None:
     assert len(fewer.runs) == 8
 
 
+@pytest.mark.usefixtures("no_typecheck")  # its frames and its draws
 def test_a_failure_costs_one_run(log: str, store: Path, tmp_path: Path) -> None:
     flag = tmp_path / "flag"
     one = partial(failing, log=log, flag=str(flag))
@@ -152,6 +154,7 @@ def test_ctrl_c_keeps_what_is_done(log: str, store: Path) -> None:
     assert stop.value.__notes__[1].startswith("nothing is kept of it: pass store=")
 
 
+@pytest.mark.usefixtures("no_typecheck")
 def test_a_run_goes_on_from_its_checkpoint(log: str, store: Path, monkeypatch: Any) -> None:
     one = partial(slow_steps, log=log, pause=0.0, save=True)
     plan: dict[str, Any] = {"seeds": 2, "version": "1"}

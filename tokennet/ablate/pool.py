@@ -254,8 +254,8 @@ def make_pool(executor: Any, workers: Any, devices: Any, timeout: Any) -> Pool:
 
 def _slots(workers: int | None, devices: Any) -> list[Slot]:
     env = {**ONE_THREAD, "LOKY_MAX_MEMORY_LEAK_SIZE": "1e18"}  # a run may need what it needs
-    if "PYTHONHASHSEED" not in os.environ:
-        env["PYTHONHASHSEED"] = "0"  # the order of sets of texts, the same in every process
+    # The order of sets of texts, the same in every process.
+    env["PYTHONHASHSEED"] = os.environ.get("PYTHONHASHSEED", "0")
     if devices is None:
         return [Slot(env, "cpu") for _ in range(workers or usable_cpus())]
     if workers is not None:
@@ -265,12 +265,12 @@ def _slots(workers: int | None, devices: Any) -> list[Slot]:
     names = visible.split(",") if visible else None
     slots = []
     for device in _read_devices(devices):
-        if device.type != "cuda":
+        if device.type == "cuda":
+            index = device.index or 0
+            own = {"CUDA_VISIBLE_DEVICES": names[index] if names else str(index)}
+            slots.append(Slot({**env, **own}, "cuda:0"))
+        else:
             slots.append(Slot(env, str(device)))
-            continue
-        index = device.index or 0
-        own = {"CUDA_VISIBLE_DEVICES": names[index] if names else str(index)}
-        slots.append(Slot({**env, **own}, "cuda:0"))
     return slots
 
 
@@ -299,6 +299,5 @@ def _read_devices(devices: Any) -> list[Any]:
 
 def usable_cpus() -> int:
     """The CPUs that this process may use, not those that the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    allowed = getattr(os, "sched_getaffinity", None)
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
