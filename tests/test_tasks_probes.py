@@ -273,6 +273,10 @@ def test_bad_sizes_are_refused():
     ]:
         with pytest.raises(ValueError, match=message):
             make()
+
+
+@pytest.mark.usefixtures("no_typecheck")
+def test_a_number_is_no_switch():
     with pytest.raises(TypeError, match="joined is 1, expected True or False"):
         PatchQuestion(joined=1)  # type: ignore[arg-type]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tokennet.checks import positive, value_error
 from tokennet.mixers import GINConvolution, Mixer, SAGEConvolution
 from tokennet.net import FeatureTokenizer, PreNorm, Tokenizer, TokenReadout
-from tokennet.structure import Structure
+from tokennet.structure import Edges, Structure
 from tokennet.tasks.base import Reference, Sums
 from tokennet.tasks.probes import Probe
 from tokennet.tasks.samples import Batch, Samples
@@ -39,7 +39,8 @@ class EqualGraphs(Samples):
         x, edges = self.x[index], self.edges[index]
         graphs, size = x.shape[:2]
         edges = edges + size * torch.arange(graphs)[:, None, None]
-        structure = Structure.packed([size] * graphs, edges=edges.transpose(0, 1).flatten(1))
+        index = Edges(edges.transpose(0, 1).flatten(1))
+        structure = Structure.packed([size] * graphs, edges=index)
         return Batch(x.flatten(0, 1), self.targets[index].flatten(0, 1), structure)
 
 
