@@ -16,6 +16,7 @@ from concurrent.futures import (
 from dataclasses import dataclass, field
 from typing import Any
 
+from tokennet.ablate.devices import read_devices, usable_cpus
 from tokennet.ablate.record import Outcome
 from tokennet.ablate.worker import WorkerError, execute, prepare
 from tokennet.checks import kind_of, positive, type_error, value_error
@@ -264,7 +265,7 @@ def _slots(workers: int | None, devices: Any) -> list[Slot]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = visible.split(",") if visible else None
     slots = []
-    for device in _read_devices(devices):
+    for device in read_devices(devices):
         if device.type == "cuda":
             index = device.index or 0
             own = {"CUDA_VISIBLE_DEVICES": names[index] if names else str(index)}
@@ -272,32 +273,3 @@ def _slots(workers: int | None, devices: Any) -> list[Slot]:
         else:
             slots.append(Slot(env, str(device)))
     return slots
-
-
-def _read_devices(devices: Any) -> list[Any]:
-    import torch
-
-    example = 'e.g. devices=["cuda:0", "cuda:1"] or devices="auto"'
-    count = torch.cuda.device_count()
-    if devices == "auto":
-        if not count:
-            raise value_error("devices", "'auto'", "a machine with a CUDA device", example)
-        return [torch.device("cuda", index) for index in range(count)]
-    if isinstance(devices, str) or not isinstance(devices, Sequence) or not devices:
-        raise type_error("devices", repr(devices), 'None, "auto" or a list of devices', example)
-    found = []
-    for name in devices:
-        try:
-            device = torch.device(name)
-        except (RuntimeError, TypeError) as error:
-            raise value_error("devices", repr(name), "a device of torch", example) from error
-        if device.type == "cuda" and (device.index or 0) >= count:
-            raise value_error("devices", repr(name), f"one of the {count} CUDA devices here")
-        found.append(device)
-    return found
-
-
-def usable_cpus() -> int:
-    """The CPUs that this process may use, not those that the machine has."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
