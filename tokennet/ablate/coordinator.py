@@ -82,11 +82,12 @@ class Job:
     def _loop(self) -> None:
         looked = time.monotonic()
         while self._todo or self._mine or self._others:
-            while self._todo and self.pool.has_room():
-                self._start(self._todo.popleft())
+            self._fill()
             wait = LOOK if self._others or self._mine else 0.0
             if self._mine:
                 self._ended.extend(self.pool.ended(wait))
+                if self.pool.ahead:
+                    self._fill()  # workers go on while the disk is waited for
                 self._store_ended()
             elif self._others and not self._todo:
                 time.sleep(wait)
@@ -94,6 +95,10 @@ class Job:
                 looked = time.monotonic()
                 self._look_at_others()
             self.progress.show(self.tally)
+
+    def _fill(self) -> None:
+        while self._todo and self.pool.has_room():
+            self._start(self._todo.popleft())
 
     def _start(self, run: str) -> None:
         if not self.store.claim(run, self._me):

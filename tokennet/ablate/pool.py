@@ -40,9 +40,13 @@ class Work:
 
 
 class Pool(ABC):
-    """Takes runs and gives outcomes, in the order in which they end."""
+    """Takes runs and gives outcomes, in the order in which they end.
+
+    `ahead`: `submit` returns at once, so the next run may start before the last one is stored.
+    """
 
     size: int
+    ahead = False
 
     @abstractmethod
     def has_room(self) -> bool:
@@ -125,6 +129,8 @@ class Slot:
 
 class LocalPool(Pool):
     """Processes of this machine, one run each at a time: what kills one costs one run."""
+
+    ahead = True
 
     def __init__(self, slots: Sequence[Slot], timeout: float | None = None):
         self.size = len(slots)

@@ -54,7 +54,7 @@ def restore(found: States) -> None:
 
 def compressed(found: States) -> bytes:
     """The states as compressed JSON, the tensors in base 64."""
-    return zlib.compress(json.dumps(found, default=_text_of).encode())
+    return zlib.compress(json.dumps(found, default=_text_of).encode(), level=1)
 
 
 def expanded(content: bytes) -> States:
