@@ -36,11 +36,11 @@ class EqualGraphs(Samples):
         return len(self.targets)
 
     def batch(self, index: Tensor) -> Batch:
-        x, edges = self.x[index], self.edges[index]
+        x, pairs = self.x[index], self.edges[index]
         graphs, size = x.shape[:2]
-        edges = edges + size * torch.arange(graphs)[:, None, None]
-        index = Edges(edges.transpose(0, 1).flatten(1))
-        structure = Structure.packed([size] * graphs, edges=index)
+        pairs = pairs + size * torch.arange(graphs)[:, None, None]
+        edges = Edges(pairs.transpose(0, 1).flatten(1))
+        structure = Structure.packed([size] * graphs, edges=edges)
         return Batch(x.flatten(0, 1), self.targets[index].flatten(0, 1), structure)
 
 
