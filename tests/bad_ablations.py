@@ -58,6 +58,8 @@ ABLATIONS = {
     "Run": [
         Bad(lambda: tn.Run(0).log("a", loss=1.0), T, "step is str, expected a number"),
         Bad(lambda: tn.Run(0).log(1, loss="low"), T, "loss is str, expected a number"),
+        Bad(lambda: tn.Run(0).log(1, solved=True), T, "solved is bool, expected a number"),
+        Bad(lambda: tn.Run(0).log(1, loss="3"), T, "loss is str, expected a number"),
         Bad(lambda: tn.Run(0).describe(3), T, "net is int, expected an nn.Module"),  # type: ignore
     ],
     "Budget": [

@@ -90,11 +90,12 @@ class Run:
 
 
 def _number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        try:
-            float(value)
-        except (TypeError, ValueError):
-            raise type_error(name, kind_of(value), "a number") from None
+    try:
+        if isinstance(value, bool | str):
+            raise TypeError
+        float(value)  # NumPy's numbers and tensors of one number pass
+    except (TypeError, ValueError, RuntimeError):
+        raise type_error(name, kind_of(value), "a number") from None
 
 
 def read_metrics(found: Any) -> dict[str, float]:
