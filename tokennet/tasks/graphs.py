@@ -96,7 +96,10 @@ class Cora(Citations):
 
 
 class CiteSeer(Citations):
-    """3,327 papers on computer science, 3,703 words, 6 fields; see `Citations`."""
+    """3,327 papers on computer science, 3,703 words, 6 fields; see `Citations`.
+
+    With one linear map more than the paper's net, the tokenizer's, ours stays about 0.01 below.
+    """
 
     tokens, features, classes = 3327, 3703, 6
     reference = Reference(0.703, "GCN, Kipf and Welling 2017, table 2")
