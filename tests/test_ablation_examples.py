@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import tokennet as tn
 
@@ -104,3 +105,63 @@ def test_gradient_of_the_softmax() -> None:
     assert size["dot", 256] < 0.2 * size["dot", 4]
     assert size["dot / d", 256] < 0.3 * size["dot / d", 4]
     assert 0.5 < size["dot / √d", 256] / size["dot / √d", 4] < 2
+
+
+def test_heads(tmp_path: Path) -> None:
+    """One head blends the answers about two keys, four do not; no parameter is added."""
+    (result,) = quick("ablation_heads", tmp_path).values()
+    found = means(result)
+    assert found["1",] + 0.1 < found["4",]
+    assert len({cell.parameters for cell in result.analysis.cells}) == 1
+
+
+def test_two_keys() -> None:
+    """The answer is about the pairs that are asked for, and both answers are as frequent."""
+    task = load("ablation_heads")["TwoKeys"](samples=500)
+    batch = task.data(0).fit.first(500)
+    keys, values = batch.inputs[:, :-1, : task.keys], batch.inputs[:, :-1, -task.values :]
+    value = values.argmax(-1)
+    first, second = (
+        value[(keys * batch.inputs[:, -1:, start : start + task.keys]).sum(-1).bool()]
+        for start in (0, task.keys)
+    )
+    assert torch.equal((first > second).long(), batch.targets[:, -1])
+    assert 0.4 < batch.targets[:, -1].float().mean() < 0.6
+
+
+def test_tokens_and_attention(tmp_path: Path) -> None:
+    """The MLP learns from neurons as from tokens, attention hardly; budgets are equal."""
+    result = quick("ablation_tokens_attention", tmp_path)
+    found = means(result)
+    assert found["neurons", "attention"] < 0.3 < 0.5 < found["neurons", "MLP"]
+    assert found["tokens", "MLP"] > 0.5
+    sizes = [cell.parameters for cell in result.analysis.cells]
+    assert max(sizes) / min(sizes) < 1.04
+
+
+def test_data_size(tmp_path: Path) -> None:
+    """With few pictures the convolution is ahead, and the gap closes with more of them."""
+    found = means(quick("ablation_data_size", tmp_path))
+    few, many = (found["convolution", n] - found["attention", n] for n in ("40", "1200"))
+    assert few > 0.1
+    assert many < 0.75 * few
+
+
+@pytest.mark.skipif("TOKENNET_DATA" not in os.environ, reason="ETTh1: TOKENNET_DATA is not set")
+def test_latent_state(tmp_path: Path) -> None:
+    """Through the state of an RNN the gradient vanishes, a token MLP hears every hour."""
+    result = quick("ablation_latent_state", tmp_path)
+    means(result)
+    for run in result.runs:
+        assert run.outcome is not None
+        shares = [share for _, share in run.outcome.curves["untrained"]]
+        assert sum(shares) == pytest.approx(1)
+        far = shares[-1] / shares[0]
+        assert far < 1e-6 if run.labels["mixer"] == "RNN" else far > 1e-3
+
+
+def test_latent_state_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOKENNET_DATA", raising=False)
+    tn.tasks.series._series.cache_clear()
+    with pytest.raises(FileNotFoundError, match=r"ETTh1\.csv"):
+        load("ablation_latent_state")["main"](True)

@@ -39,16 +39,6 @@ def test_decoder(capsys: pytest.CaptureFixture[str]) -> None:
     assert (before[:, 8:] - after[:, 8:]).abs().max() > 1e-2
 
 
-def test_data_size() -> None:
-    """With few pictures the convolution is ahead, and the gap closes with more of them."""
-    pytest.importorskip("sklearn")
-    found = load("data_size")["main"](counts=(40, 600), seeds=1, steps=120)
-    few = found["convolution", 40][0] - found["attention", 40][0]
-    many = found["convolution", 600][0] - found["attention", 600][0]
-    assert few > 0.1
-    assert few > many
-
-
 def test_each_example_is_tested_and_short() -> None:
     tested = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
     for path in EXAMPLES.glob("*.py"):
