@@ -73,7 +73,8 @@ class Task(ABC):
 
     `task(mixer=..., position=..., seed=0)` builds the common net with these choices, trains it and
     returns metrics. Choices that make modules are called with the facts that they ask for: `dim`,
-    `num_tokens` (None where samples differ in it), `num_heads`, `mlp_dim`, and the task's own.
+    `num_tokens` (the most there are, None where nothing bounds it), `num_heads`, `mlp_dim`, and the
+    task's own.
     `task.experiment(build)` is the same for nets of any other kind.
 
     Args:
