@@ -3,7 +3,13 @@
 Sixteen patches of 2 x 2 pixels, two blocks, equal numbers of parameters. The question is the
 interaction: does the code matter to one mixer and not to another?
 
-NUMBERS
+Seen with 10 seeds: a code brings attention from 0.61 to 0.92 (sinusoidal: +0.310 [0.290, 0.342])
+and the 1x1 net, whose mean readout adds up what stands where, from 0.58 to 0.88. The token MLP
+knows its places anyway: 0.973 without, 0.977 with, not distinguishable. The interaction is real
+(p = 0.02 after Holm); which of the three codes it is makes no difference that 10 seeds can show.
+The comparisons of one mixer's codes at the end are corrected among themselves.
+
+120 runs, 4 minutes on two cores (458 s of CPU time).
 
 python examples/ablation_positions.py
 """
