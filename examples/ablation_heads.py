@@ -1,11 +1,13 @@
-"""How many heads does attention need? One for one question, two for two questions at once.
+"""How many heads does attention need? One for one question, more for two questions at once.
 
 The number of heads changes no parameter: 1 head of 32 channels, 2 of 16, 4 of 8 or 8 of 4. One
 layer of attention is asked about the values of pairs: of one key (`AssociativeRecall`), and which
 of two keys has the greater value. A head returns one mean of all that it looks at, so a single one
-blends the two answers. On digits, with two layers, nothing depends on it.
+blends the two answers.
 
-TODO numbers
+Accuracy of 8 seeds. Two keys: one head 0.805 ± 0.025, two 0.951 ± 0.078 (some seeds find the second
+question, some don't), four 0.9993 ± 0.0007, eight 0.9998 ± 0.0005; one head is behind all others
+(p = 0.047 after Holm), the others can't be told apart. One key: 0.9998 or more with any number.
 
 python examples/ablation_heads.py
 """
@@ -55,7 +57,7 @@ class TwoKeys(OneKey):
 
 def draw(results: dict[str, tn.Ablation]) -> Figure:
     """Accuracy by the number of heads: a dot for every seed, a line through the means."""
-    figure = Figure(figsize=(7, 2.6), dpi=200, layout="constrained")
+    figure = Figure(figsize=(7, 3), dpi=200, layout="constrained")
     panels = figure.subplots(1, len(results), squeeze=False)[0]
     for panel, (name, result) in zip(panels, results.items(), strict=True):
         cells = result.analysis.cells
@@ -66,7 +68,7 @@ def draw(results: dict[str, tn.Ablation]) -> Figure:
         panel.set_title(name, fontsize=10)
         panel.set_xscale("log", base=2)
         panel.set_xticks(heads, [str(n) for n in heads])
-        panel.set_xlabel("heads, of 32 channels together")
+        panel.set_xlabel("heads")
         panel.grid(axis="y", alpha=0.3)
         panel.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("test accuracy\n(dots: seeds, line: mean)")
@@ -74,10 +76,8 @@ def draw(results: dict[str, tn.Ablation]) -> Figure:
 
 
 def main(quick: bool = False, figure: str | None = None, **options: Any) -> dict[str, tn.Ablation]:
-    """One ablation for each task; `options` go to `tn.ablate`: a store, an executor, workers."""
-    tasks: dict[str, tn.tasks.Task] = {
-        "two keys": TwoKeys(), "one key": OneKey(samples=5_000), "digits": tn.tasks.Digits()
-    }  # fmt: skip
+    """An ablation for each task; `options` go to `tn.ablate`: a store, an executor, workers."""
+    tasks = {"two keys": TwoKeys(), "one key": OneKey(samples=5_000)}
     if quick:
         tasks = {"two keys": TwoKeys(epochs=4)}
     results = {}

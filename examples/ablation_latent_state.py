@@ -4,7 +4,10 @@ Four days are 24 tokens of four hours; the next day is read from the last one. A
 its state alone to remember by, and the gradient passes through every step; attention and the token
 MLP reach each hour at once. The picture: how much of the forecast's gradient comes from how far.
 
-NUMBERS
+Mean squared error of 10 seeds: attention 0.342 ± 0.003, token MLP 0.345 ± 0.004, GRU 0.345 ± 0.004,
+RNN 0.351 ± 0.005, LSTM 0.366 ± 0.006. The first three can't be told apart, the LSTM is behind all,
+and one linear map of the window does better (0.310). Untrained, 2e-8 of an RNN's gradient comes
+from 92 hours back, 1e-4 of the LSTM's and GRU's, 2e-2 of attention's; trained, 1e-2 of everyone's.
 
 python examples/ablation_latent_state.py
 """

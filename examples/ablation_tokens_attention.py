@@ -74,7 +74,7 @@ def draw(result: tn.Ablation) -> Figure:
         mean = [sum(values) / len(values) for values in zip(*curves, strict=True)]
         right.plot(range(1, 1 + len(mean)), mean, color=colour, label=cell.name)
     left.set_xticks(range(4), [cell.name.replace(", ", "\n") for cell in result.analysis.cells])
-    left.set_ylabel("test accuracy (dots: seeds, bar: mean)")
+    left.set_ylabel("test accuracy\n(dots: seeds, bar: mean)")
     right.set_xlabel("epoch")
     right.set_ylabel("test accuracy, mean")
     right.legend(frameon=False)
