@@ -3,7 +3,11 @@
 Seven scores in one head of 64 channels, on digits and on recalling a value by its key. And the
 gradient that the softmax lets through to a query, for random queries and keys of any dimension.
 
-NUMBERS
+Seen: on recall dot / √d and dot / d reach 1.0, the dot product that is not divided 0.27 (chance
+0.125; one seed so far, which proves nothing). On digits (8 seeds) cosine 0.854 ± 0.043, dot / √d
+0.799 ± 0.060, dot 0.731 ± 0.064, bilinear 0.667 ± 0.079: only the last differs distinguishably from
+dot / √d. The median gradient at a query is 0.27 for dot / √d, whatever d is; for dot it falls from
+0.42 (d = 4) to 0.0003 (d = 1,024), for dot / d from 0.11 to 0.007.
 
 python examples/ablation_scores.py
 """

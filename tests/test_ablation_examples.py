@@ -69,8 +69,9 @@ def test_graph_mixers(tmp_path: Path) -> None:
 
 def test_depth(tmp_path: Path) -> None:
     """Without residual the tokens of a deep net are all alike, and it stays at chance."""
-    result = quick("ablation_depth", tmp_path)
-    found, difference = means(result), others(result, "difference")
+    shallow, deep = quick("ablation_depth", tmp_path)
+    found = means(shallow) | means(deep)
+    difference = others(deep, "difference")
     assert found["f(norm(x))", "2"] > 0.4
     assert found["f(norm(x))", "16"] < 0.2 < 0.4 < found["x + f(norm(x))", "16"]
     assert difference["f(norm(x)), 16"] < 1e-5 < 0.05 < difference["x + f(norm(x)), 16"]
