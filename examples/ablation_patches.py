@@ -88,7 +88,6 @@ def draw(result: tn.Ablation) -> Figure:
     lost.invert_yaxis()
     lost.set_xlabel("accuracy: as it is (full),\nshifted (empty)")
     cost.grid(alpha=0.3)
-    lost.grid(alpha=0.3)
     return figure
 
 

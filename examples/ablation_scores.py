@@ -74,7 +74,6 @@ def draw_gradients(axis: Axes, dims: list[int]) -> None:
     axis.set_ylabel("gradient at a query (median, 80 % band)")
     axis.axvline(DIM, color="black", linewidth=0.8, linestyle=":")
     axis.legend()
-    axis.grid(alpha=0.3)
 
 
 def draw(results: list[tn.Ablation], dims: list[int]) -> Figure:
