@@ -5,7 +5,8 @@ from paper to paper (two layers, 16 channels, one head). The mean of the neighbo
 token that hears nobody can't do better than an error of 1, one that hears all but does not know the
 edges is left with 0.74.
 
-NUMBERS
+Seen on Cora so far (4 seeds, too few for any test): GCN 0.77, SAGE 0.76, GATv2 0.75, GAT 0.72,
+sparse attention 0.72; without edges 0.43 (1x1) and 0.32 (full attention: one class for all).
 
 python examples/ablation_graph_mixers.py
 """
