@@ -1,8 +1,7 @@
 """A latent state or direct prediction? Three recurrent nets, attention and an MLP on ETTh1.
 
 Four days are 24 tokens of four hours; the next day is read from the last one. A recurrent net has
-its state alone to remember by, and the gradient passes through every step; attention and the token
-MLP reach each hour at once. The picture: how much of the forecast's gradient comes from how far.
+its state to remember by, with a gradient through every step; the others reach each hour at once.
 
 Mean squared error of 10 seeds: attention 0.342 ± 0.003, token MLP 0.345 ± 0.004, GRU 0.345 ± 0.004,
 RNN 0.351 ± 0.005, LSTM 0.366 ± 0.006. The first three can't be told apart, the LSTM is behind all,
@@ -118,5 +117,4 @@ if __name__ == "__main__":
     parser.add_argument("--figure", help="the file that the picture goes to")
     parser.add_argument("--store", type=Path, help="a folder that keeps the runs")
     given = parser.parse_args()
-    place = given.store and given.store / "ablation_latent_state.sqlite"
-    main(given.quick, given.figure, store=place)
+    main(given.quick, given.figure, store=given.store and given.store / "latent_state.sqlite")
