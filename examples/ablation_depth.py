@@ -7,7 +7,7 @@ before training, how much of the gradient comes through (that of the loss at the
 Seen with 8 seeds: without a residual the tokens are alike after 6 blocks (difference 1e-7), and 12
 and 24 blocks stay at chance, 0.10. With residuals but no norm 24 blocks reach 0.39 ± 0.15, with
 x + norm(f(x)) 0.49, both distinguishably less than x + f(norm(x)) with 0.69. norm(x + f(x)), 0.68,
-is not distinguishable from that. But 5 epochs are short: no deeper net is better than 2 blocks.
+is not distinguishable from that. But 5 epochs are short: the best mean, 0.80, is that of 2 blocks.
 
 python examples/ablation_depth.py
 """
