@@ -79,7 +79,7 @@ def draw(result: tn.Ablation) -> Figure:
     right.plot(sizes, [gap.difference for gap in gaps], "o-", color="#555555", markerfacecolor="w")
     right.axhline(0, color="black", linewidth=0.8)
     left.legend(frameon=False)
-    left.set_ylabel("test accuracy (dots: seeds, line: mean)")
+    left.set_ylabel("test accuracy\n(dots: seeds, line: mean)")
     right.set_ylabel("convolution - attention\n(mean, 95 % interval)")
     for axis in (left, right):
         axis.set_xscale("log")

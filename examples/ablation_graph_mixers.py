@@ -5,8 +5,10 @@ from paper to paper (two layers, 16 channels, one head). The mean of the neighbo
 token that hears nobody can't do better than an error of 1, one that hears all but does not know the
 edges is left with 0.74.
 
-Seen on Cora so far (4 seeds, too few for any test): GCN 0.77, SAGE 0.76, GATv2 0.75, GAT 0.72,
-sparse attention 0.72; without edges 0.43 (1x1) and 0.32 (full attention: one class for all).
+Seen (8 seeds) on Cora: GCN 0.772, SAGE 0.760, GATv2 0.746, sparse attention 0.725, GAT 0.724, not
+distinguishable from the GCN; without edges 0.44 (1x1) and 0.32 (full attention: one class for all),
+which is. On the neighbours' mean SAGE is exact (3e-5, it computes a mean), the others along edges
+leave 0.05 to 0.07, full attention 0.79, the 1x1 1.00. About 4 minutes on two cores.
 
 python examples/ablation_graph_mixers.py
 """

@@ -6,9 +6,10 @@ The four nets have the same number of parameters, within 2 %, and see the same d
   attention   a vision transformer           attention over neurons
   MLP         an MLP-Mixer                   the plain multi-layer perceptron
 
-Accuracy so far, of 5 seeds: tokens, MLP 0.981 ± 0.006; neurons, MLP 0.975 ± 0.004; tokens,
-attention 0.967 ± 0.008; neurons, attention 0.929 ± 0.015. It looks as if attention needs tokens
-more than the MLP does, but 5 seeds are too few to call any difference: it takes 7.
+Accuracy (8 seeds): tokens, MLP 0.980 ± 0.005; neurons, MLP 0.976 ± 0.004; tokens, attention 0.966 ±
+0.009; neurons, attention 0.915 ± 0.028. Tokens are better than neurons, the MLP than attention, and
+attention needs tokens more than the MLP does (the interaction; each p = 0.02 after Holm). About 4
+minutes on two cores.
 
 python examples/ablation_tokens_attention.py
 """

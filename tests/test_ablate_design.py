@@ -4,6 +4,7 @@ import functools
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from torch import nn
 
 from tokennet.ablate.budget import Budget, count_flops, count_parameters, match_widths
 from tokennet.ablate.design import Cell, choose, read_axes, read_choice, read_seeds
-from tokennet.ablate.identity import code_version, fingerprint, run_id
+from tokennet.ablate.identity import code_version, fingerprint, run_id, working_tree
 
 AXES = read_axes({"mixer": {"attention": 1, "MLP": 2}, "depth": [2, 4, 8]})
 
@@ -185,6 +186,18 @@ def test_a_run_is_the_same_in_every_process() -> None:
         subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2)
     }
     assert len(found) == 1
+
+
+def test_a_working_tree_counts_by_its_sources(tmp_path: Path) -> None:
+    """Of a release the version says it all; of a checkout it stands for many states."""
+    (tmp_path / "a.py").write_text("x = 1")
+    before = working_tree(tmp_path)
+    working_tree.cache_clear()
+    assert working_tree(tmp_path) == before is not None
+    working_tree.cache_clear()
+    (tmp_path / "a.py").write_text("x = 2")
+    assert working_tree(tmp_path) != before
+    assert working_tree(Path(torch.__file__).parent) is None
 
 
 def test_label_value_and_seed_are_part_of_it() -> None:

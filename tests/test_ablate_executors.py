@@ -19,7 +19,7 @@ from tokennet.ablate.pool import InlineExecutor, LocalPool, make_pool
 from tokennet.ablate.record import DONE, MISSING
 from tokennet.ablate.worker import WorkerError
 
-EXAMPLE = Path(__file__).parents[1] / "examples" / "ablation_on_cluster.py"
+EXAMPLE = (Path(__file__).parents[1] / "examples" / "ablation_on_cluster").with_suffix(".py")
 PLAN: dict[str, Any] = {"seeds": 2, "minimise": "loss", "progress": False, "name": "toy"}
 
 

@@ -31,6 +31,7 @@ _INSTALLED = {
         site.getusersitepackages(),
     )
 }
+_PACKAGE = Path(__file__).resolve().parents[1]
 _NO_CONTENT = {"__dict__", "__weakref__", "__doc__", "__module__", "__annotations__"}
 _NO_CONTENT |= {"__firstlineno__", "__static_attributes__", "__orig_bases__", "__parameters__"}
 
@@ -46,7 +47,17 @@ def fingerprint(value: Any) -> str:
 
 def code_version(experiment: Any) -> str:
     """The hash of the experiment's own code, and of tokennet's version."""
-    return fingerprint((sys.modules["tokennet"].__version__, experiment))
+    return fingerprint((sys.modules["tokennet"].__version__, working_tree(_PACKAGE), experiment))
+
+
+@functools.cache
+def working_tree(package: Path) -> str | None:
+    """The hash of a package's sources where it is used from a working tree (`pip install -e`):
+    there a version stands for many states. None for an installed release."""
+    if any(package.is_relative_to(folder) for folder in _INSTALLED):
+        return None
+    files = sorted(package.rglob("*.py"))
+    return _digest(part for f in files for part in (f.name, _bytes(f.read_bytes())))
 
 
 def run_id(name: str, code: str, cell: Cell, seed: int) -> str:
