@@ -1,10 +1,10 @@
 """How near the common nets of the built-in tasks come to the references, with the tasks' recipes.
 
     python -m benchmarks.tasks --seeds 5
-    python -m benchmarks.tasks --tasks Cora CiteSeer --seeds 10
+    python -m benchmarks.tasks --tasks Cora CiteSeer --seeds 10 --first 100
 
 One thread; seconds are those of the processor in a run, training and tests, data loaded before.
-Deviations are of the sample, over seeds 0, 1, ...; a mean without one is a single run. Published
+Deviations are of the sample, over the seeds; a mean without one is a single run. Published
 references are in the papers named, computed ones come from `task_references.py` and
 `text_references.py`. Tasks whose data is not there are left out, and named. "reached": the mean is
 as good as the reference, or within the larger of the two deviations of it.
@@ -28,10 +28,10 @@ HEAD = (
 )  # fmt: skip
 
 
-def runs(task: Task, seeds: int) -> tuple[list[dict[str, float]], list[float]]:
+def runs(task: Task, seeds: range) -> tuple[list[dict[str, float]], list[float]]:
     """Metrics and seconds of each run."""
     found, seconds = [], []
-    for seed in range(seeds):
+    for seed in seeds:
         task.data(seed)
         start = time.process_time()
         found.append(task(seed=seed))
@@ -52,11 +52,11 @@ def with_spread(value: float, spread: float | None) -> str:
     return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
 
 
-def row(task: Task, seeds: int) -> tuple[str, ...]:
+def row(task: Task, seeds: range) -> tuple[str, ...]:
     """The table's line for a task."""
     found, seconds = runs(task, seeds)
     values = [metrics[task.metric] for metrics in found]
-    spread = statistics.stdev(values) if seeds > 1 else None
+    spread = statistics.stdev(values) if len(seeds) > 1 else None
     errors = [metrics["equivariance_error"] for metrics in found if "equivariance_error" in metrics]
     return (
         task.name,
@@ -64,7 +64,7 @@ def row(task: Task, seeds: int) -> tuple[str, ...]:
         with_spread(task.reference.value, task.reference.spread),
         task.reference.source,
         with_spread(statistics.mean(values), spread),
-        str(seeds),
+        str(len(seeds)),
         "yes" if reached(task, values) else "no",
         f"{statistics.median(errors):.0e}" if errors else "",
         f"{statistics.mean(seconds):.0f}",
@@ -77,10 +77,12 @@ def line(cells: tuple[str, ...]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, help="seeds 0 .. N-1 (5)")
+    parser.add_argument("--seeds", type=int, default=5, help="how many seeds (5)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (0)")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--epochs", type=int, help="in place of the recipes', to try it out")
     options = parser.parse_args()
+    seeds = range(options.first, options.first + options.seeds)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", ".*torch.jit.*", DeprecationWarning)  # PyG's
     print(
@@ -91,7 +93,7 @@ def main() -> None:
     absent = []
     for name in options.tasks:
         try:
-            print(line(row(TASKS[name](epochs=options.epochs), options.seeds)), flush=True)
+            print(line(row(TASKS[name](epochs=options.epochs), seeds)), flush=True)
         except (FileNotFoundError, ImportError) as error:
             absent.append(f"left out: {name} ({error})")
     print("", *absent, sep="\n")
