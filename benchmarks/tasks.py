@@ -49,7 +49,8 @@ def reached(task: Task, values: list[float]) -> bool:
 
 
 def with_spread(value: float, spread: float | None) -> str:
-    return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
+    shown = f"{value:.3f}" if value == 0 or abs(value) >= 1e-3 else f"{value:.0e}"
+    return shown if spread is None else f"{shown} ± {spread:.3f}"
 
 
 def row(task: Task, seeds: range) -> tuple[str, ...]:

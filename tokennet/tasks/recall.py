@@ -81,7 +81,7 @@ class PatchQuestion(Probe):
     colours, shapes = 4, 4
     length = 9
     classes = 9
-    recipe = Recipe(epochs=8, lr=3e-3)
+    recipe = Recipe(epochs=20, lr=3e-3)  # after 8 one seed in three still stands on a plateau
     reference = Reference(1.0, "by construction; chance 0.111")
 
     def __init__(
