@@ -98,7 +98,7 @@ class Cora(Citations):
 class CiteSeer(Citations):
     """3,327 papers on computer science, 3,703 words, 6 fields; see `Citations`.
 
-    With one linear map more than the paper's net, the tokenizer's, ours stays about 0.01 below.
+    The common net, with one linear map more than the paper's, stays at 0.66 (seeds 100 to 102).
     """
 
     tokens, features, classes = 3327, 3703, 6
