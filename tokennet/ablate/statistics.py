@@ -66,9 +66,8 @@ def _unit(values: Values) -> tuple[np.ndarray, float]:
 def interval(values: Values, *, confidence: float = 0.95) -> tuple[float, float] | None:
     """BCa bootstrap interval of the mean; a point where all values are equal; None for one value.
 
-    Efron, Better Bootstrap Confidence Intervals, JASA 1987; the same each time. Narrow for few
-    seeds: of normal data 95 % intervals held the mean in 84 % of the cases with 5, 89 % with 10,
-    94 % with 50. What is distinguishable is decided by `sign_flip`, never by an interval.
+    Efron, Better Bootstrap Confidence Intervals, JASA 1987; the same each time. Too narrow for few
+    seeds. What is distinguishable is decided by `sign_flip`, never by an interval.
     """
     from scipy.stats import bootstrap
 
