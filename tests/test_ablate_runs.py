@@ -14,6 +14,7 @@ import pytest
 import torch
 from ablate_experiments import AXES, contents, experiment, failing, note, noted, slow_steps
 
+from tokennet import files
 from tokennet.ablate.ablate import ablate
 from tokennet.ablate.ablation import Plan
 from tokennet.ablate.load import load_ablation
@@ -178,6 +179,31 @@ def test_a_run_goes_on_from_its_checkpoint(log: str, store: Path, monkeypatch: A
     assert noted(log).total() == steps, "no step twice"
     assert contents(found) == contents(whole), "bit for bit, curves too"
     assert not folder.exists()
+
+    # killed after the last run was stored, before its checkpoint was removed
+    folder.mkdir()
+    for record in found.runs:
+        (folder / record.id).write_bytes(b"left behind")
+    assert contents(run_here(one, store=store, **plan)) == contents(whole)
+    assert not folder.exists()
+
+
+def test_a_checkpoint_whose_folder_goes_meanwhile_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run ends between making the folder and writing into it, and removes it."""
+    folder, removed = tmp_path / "checkpoints", []
+
+    def remove(path: Path, content: bytes, real: Any = files.write_atomically) -> None:
+        if not removed:
+            removed.append(folder.rmdir())
+        real(path, content)
+
+    monkeypatch.setattr(files, "write_atomically", remove)
+    run = Run(0, checkpoint=folder / "run")
+    run.save({"step": 3})
+    assert removed
+    assert run.load() == {"step": 3}
 
 
 def test_progress_says_what_there_is(log: str, tmp_path: Path, capsys: Any) -> None:

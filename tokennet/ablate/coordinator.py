@@ -72,7 +72,7 @@ class Job:
         for run in self.works:
             record = self.view(by_id[run])
             if record.status in (DONE, FAILED):
-                self.tally.add(record)
+                self._ended_elsewhere(record)
             elif record.status == MISSING:
                 self._todo.append(run)
             else:
@@ -141,11 +141,17 @@ class Job:
         self.store.free_dead_claims()
         for record in self.store.records(self.ablation, sorted(self._others)):
             if record.status in (DONE, FAILED):
-                self.tally.add(self.view(record))
+                self._ended_elsewhere(self.view(record))
                 self._others.discard(record.id)
             elif record.status == MISSING:
                 self._others.discard(record.id)
                 self._todo.append(record.id)
+
+    def _ended_elsewhere(self, record: RunRecord) -> None:
+        """Counts a run that another call stored, which may have been killed before it tidied up."""
+        self.tally.add(record)
+        if record.status == DONE:
+            drop_checkpoint(self.works[record.id].checkpoint)
 
     def view(self, record: RunRecord) -> RunRecord:
         """The run as this plan sees it."""
@@ -177,7 +183,7 @@ def drop_checkpoint(path: str | None) -> None:
     if path is None:
         return
     with contextlib.suppress(OSError):
-        Path(path).unlink()
+        Path(path).unlink(missing_ok=True)
         Path(path).parent.rmdir()
 
 

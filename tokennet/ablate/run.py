@@ -70,8 +70,15 @@ class Run:
         torch.save({"state": state, "curves": self._curves, "random": states()}, content)
         from tokennet.files import write_atomically
 
-        self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._checkpoint, content.getvalue())
+        for attempt in (1, 2, 3):
+            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                write_atomically(self._checkpoint, content.getvalue())
+            except FileNotFoundError:  # another run ended, and took the folder with it
+                if attempt == 3:
+                    raise
+            else:
+                return
 
     def load(self) -> Any:
         """What the run saved last before it was killed, random states set as they were; or None."""
