@@ -41,7 +41,7 @@ GROUPS = {
         "TokenMLP", "Convolution", "Pooling", "MaxPooling", "FourierMixing", "TokenGating",
     ],
     "Channel MLPs": [
-        "Pointwise", "TokenWise", "GatedMLP", "MixtureOfExperts",
+        "Pointwise", "TokenWise", "GatedMLP", "MixtureOfExperts", "QuickGELU",
     ],
     "Blocks": [
         "Block", "PreNorm", "PostNorm", "ResPostNorm", "SandwichNorm", "NoResidual", "BatchNorm",
@@ -57,6 +57,7 @@ GROUPS = {
         "BlurredPatchTokenizer", "shift_error", "OneHotTokenizer", "NeuronTokenizer", "Vocabulary",
         "CharacterVocabulary", "ByteVocabulary", "WordVocabulary", "BPEVocabulary",
         "TextTokenizer", "SeriesTokenizer", "RegionTokenizer", "MoleculeTokenizer", "VirtualToken",
+        "EncodedMemory",
     ],
     "Readouts": [
         "MeanReadout", "ClassReadout", "TokenReadout", "SumReadout", "MaxReadout", "GatedReadout",
@@ -67,7 +68,7 @@ GROUPS = {
         "Decoded", "greedy_decode", "sample_decode", "beam_decode",
     ],
     "A look inside": [
-        "influence", "is_transformer", "draw_influence",
+        "influence", "is_transformer", "draw_influence", "inspect",
     ],
     "Laws": [
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
@@ -92,6 +93,7 @@ GROUPS = {
         "draw_ranking", "draw_differences", "draw_grid", "draw_curves", "draw_costs", "draw_errors",
         "tasks",
     ],
+    "Published models, surgery": ["interop", "surgery"],
     "Implementation": ["backend"],
     "Operations, from tokennet.ops": [
         "attend", "attend_gat", "attend_gatv2", "attend_ragged", "sddmm", "spmm", "gather_reduce",

@@ -30,6 +30,8 @@ LAYERS = [
     "data",
     "tasks",
     "ablate",
+    "interop",
+    "surgery",
     "demo",
     "pytest_plugin",
     "api",

@@ -1,5 +1,8 @@
 """A look inside: who influences whom, and what a net consists of."""
 
+from tokennet.inspect.hidden import (
+    hidden_states,
+)
 from tokennet.inspect.influence import (
     influence,
 )
@@ -12,6 +15,7 @@ from tokennet.inspect.picture import (
 
 __all__ = [
     "draw_influence",
+    "hidden_states",
     "influence",
     "is_transformer",
 ]

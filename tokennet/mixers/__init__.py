@@ -1,5 +1,6 @@
 """Operators that mix tokens, one family a file."""
 
+from tokennet.mixers.activations import QuickGELU
 from tokennet.mixers.attention import Attention
 from tokennet.mixers.base import Mixer
 from tokennet.mixers.basic_attention import (
@@ -136,6 +137,7 @@ __all__ = [
     "PositiveRandomFeatures",
     "QueryKeyMap",
     "QueryKeyNorm",
+    "QuickGELU",
     "RelativeBias",
     "ReluFeatures",
     "Rotary",

@@ -19,17 +19,25 @@ class Rotary(QueryKeyMap):
     """Turns each pair of channels by position * base**(-2r/R): scores then know only offsets.
 
     Su et al. 2021, "RoFormer" (equations 13 to 15). Channel r turns together with r + R/2, as in
-    Llama and GPT-NeoX (the paper's r and r + 1 with the channels in another order). Angles are
-    computed in float64, since positions grow large.
+    Llama and GPT-NeoX (the paper's r and r + 1 with the channels in another order).
 
     Args:
         rotary_dim: channels that turn, the first ones; by default all. R.
+        angles: dtype in which angles are computed: float64, since positions grow large. In float32
+            they are off by up to 3e-8 times the position; published weights learned with those.
     """
 
     claims = CAUSAL_ONLY
     reads = frozenset({"position"})
 
-    def __init__(self, head_dim: int, *, rotary_dim: int | None = None, base: float = 10_000.0):
+    def __init__(
+        self,
+        head_dim: int,
+        *,
+        rotary_dim: int | None = None,
+        base: float = 10_000.0,
+        angles: torch.dtype = torch.float64,
+    ):
         super().__init__()
         self.head_dim = positive("head_dim", head_dim)
         name = "head_dim" if rotary_dim is None else "rotary_dim"
@@ -42,7 +50,9 @@ class Rotary(QueryKeyMap):
             raise type_error("base", repr(base), "a number greater than 1")
         if not 1 < base < math.inf:
             raise value_error("base", base, "a number greater than 1")
-        self.base = float(base)
+        if angles not in (torch.float32, torch.float64):
+            raise value_error("angles", angles, "torch.float64 or torch.float32")
+        self.base, self.angles = float(base), angles
 
     def forward(self, q: Tensor, k: Tensor, place: Place) -> tuple[Tensor, Tensor]:
         if q.shape[-1] != self.head_dim:
@@ -55,8 +65,9 @@ class Rotary(QueryKeyMap):
     ) -> Float[Tensor, "*tokens H D"]:
         """x with its channels turned by the angles of the positions."""
         half = self.rotary_dim // 2
-        step = torch.arange(half, device=x.device, dtype=torch.float64) / half
-        angle = position.double()[..., None, None] * self.base**-step  # [..., 1, R/2]
+        step = torch.arange(half, device=x.device, dtype=self.angles) / half
+        turns = 1.0 / self.base**step
+        angle = position.to(self.angles)[..., None, None] * turns  # [..., 1, R/2]
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
         return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)

@@ -11,6 +11,7 @@ from tokennet.net.decode import (
     greedy_decode,
     sample_decode,
 )
+from tokennet.net.encoded import EncodedMemory
 from tokennet.net.graph_positions import (
     DegreePosition,
     EigenvectorPosition,
@@ -109,6 +110,7 @@ __all__ = [
     "DegreePosition",
     "EigenvectorPosition",
     "EmbeddingTokenizer",
+    "EncodedMemory",
     "FeatureTokenizer",
     "GatedReadout",
     "GridSinusoidalPosition",

@@ -18,23 +18,27 @@ class LearnedPosition(OrderPosition):
     """x_i + e[position of i]: a vector to learn for each of `num_tokens` positions.
 
     Gehring et al. 2017; BERT, ViT. Longer samples are refused: nothing was learned for them.
+
+    Args:
+        first: the row of the first position; rows before it are not read (RoBERTa has two).
     """
 
-    def __init__(self, num_tokens: int, dim: int):
+    def __init__(self, num_tokens: int, dim: int, *, first: int = 0):
         super().__init__()
         self.max_tokens = positive("num_tokens", num_tokens)
         self.dim = self.out_dim = positive("dim", dim)
-        self.code = nn.Parameter(torch.empty(num_tokens, dim))
+        self.first = positive("first", first, minimum=0)
+        self.code = nn.Parameter(torch.empty(first + num_tokens, dim))
         nn.init.trunc_normal_(self.code, std=0.02)
 
     def at(self, place: Int[Tensor, " P"], dtype: torch.dtype) -> Float[Tensor, "P D"]:
         # padding may lie beyond the last place
-        return self.code.index_select(0, place.clamp(max=self.code.shape[0] - 1))
+        return self.code.index_select(0, (place + self.first).clamp(max=self.code.shape[0] - 1))
 
     def codes(self, structure: Structure, dtype: torch.dtype) -> Tensor:
         layout = structure.layout
         if len(layout.shape) == 2 and layout.padded_valid is None:
-            return self.code[: layout.shape[1]]
+            return self.code[self.first : self.first + layout.shape[1]]
         return super().codes(structure, dtype)
 
 

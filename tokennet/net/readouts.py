@@ -19,16 +19,29 @@ Norm = Callable[[int], nn.Module]
 
 
 class _Readout(Mixer):
-    """What readouts share: a norm of the tokens, then a linear map. `norm=None` leaves it out."""
+    """What readouts share: a norm of the tokens, then a map, a linear one where none is given.
 
-    def __init__(self, dim: int, out_dim: int, *, norm: Norm | None = nn.LayerNorm):
+    `norm=None` leaves the norm out. `map` is any module from `dim` to `out_dim` channels that
+    takes each row by itself.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        out_dim: int,
+        *,
+        norm: Norm | None = nn.LayerNorm,
+        map: nn.Module | None = None,
+    ):
         super().__init__()
         self.dim = positive("dim", dim)
         self.out_dim = positive("out_dim", out_dim)
         self.norm: nn.Module = (
             nn.Identity() if norm is None else maker("norm", norm, "nn.LayerNorm")(dim)
         )
-        self.map = nn.Linear(dim, out_dim)
+        if map is not None and not isinstance(map, nn.Module):
+            raise type_error("map", kind_of(map), "a module or None", "e.g. nn.Linear(dim, 10)")
+        self.map: nn.Module = nn.Linear(dim, out_dim) if map is None else map
 
 
 class MeanReadout(_Readout):

@@ -35,6 +35,9 @@ class TokenNet(nn.Module):
     What the net promises of tokens (`claims`, `reads`, `max_tokens`) follows from its parts.
     """
 
+    origin: Any = None
+    """Of an imported net, the model that it was (`tokennet.interop.Origin`)."""
+
     def __init__(self, tokenizer: Tokenizer, mixers: Sequence[Mixer], readout: Mixer):
         super().__init__()
         if not isinstance(tokenizer, Tokenizer):

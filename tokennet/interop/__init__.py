@@ -1,0 +1,21 @@
+"""Published models in, with their exact weights, and out again."""
+
+from tokennet.interop.give import export_state
+from tokennet.interop.load import (
+    from_pyg,
+    from_timm,
+    from_torch,
+    from_transformers,
+    from_x_transformers,
+)
+from tokennet.interop.origin import Origin
+
+__all__ = [
+    "Origin",
+    "export_state",
+    "from_pyg",
+    "from_timm",
+    "from_torch",
+    "from_transformers",
+    "from_x_transformers",
+]

@@ -1,0 +1,114 @@
+"""Weights in: a state dict of theirs into the net that their configuration describes."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tokennet.checks import value_error
+from tokennet.interop.draft import Draft, draft_of
+from tokennet.interop.origin import Origin
+from tokennet.interop.translation import Line
+from tokennet.net import TokenNet
+
+
+def bring(
+    library: str,
+    kind: str,
+    config: Mapping[str, Any],
+    state: Mapping[str, Tensor],
+    frozen: Collection[str] = (),
+) -> TokenNet:
+    """The net with the weights of the state dict, on their device and in their dtype.
+
+    `frozen`: names of weights that shall get no gradients.
+
+    Raises:
+        ValueError: an option that is not known, a tensor that is missing, left over or of another
+            shape; all by name.
+    """
+    with torch.random.fork_rng(devices=[]):  # the first weights are thrown away
+        draft = draft_of(library, kind, config)
+    used = _used(draft, state, kind)
+    floats = [t for name, t in state.items() if t.is_floating_point() and name in used]
+    if floats:
+        dtypes = {t.dtype for t in floats}
+        if len(dtypes) > 1:
+            found = ", ".join(sorted(map(str, dtypes)))
+            raise value_error(f"dtypes of the weights of {kind}", found, "one dtype")
+        draft.net.to(floats[0].device, floats[0].dtype)
+    load(draft.net, draft.lines, state, kind)
+    own = tensors(draft.net)
+    for line in draft.lines:
+        if line.theirs in frozen:
+            for name in line.ours:
+                own[name].requires_grad_(False)
+    kept = {n: t.detach().clone() for n, t in state.items() if n not in used}
+    draft.net.origin = Origin(library, kind, dict(config), tuple(state), kept)
+    return draft.net
+
+
+def load(net: TokenNet, lines: Sequence[Line], state: Mapping[str, Tensor], kind: str) -> None:
+    """Writes the state dict's numbers into the net; every parameter of it gets some."""
+    own = tensors(net)
+    filled: set[int] = set()
+    for line in lines:
+        if line.theirs not in state:
+            continue  # a second name: `_used` has seen to it
+        theirs, mine = state[line.theirs], [own[name] for name in line.ours]
+        try:
+            values = line.read(theirs, [t.shape for t in mine])
+            fit = len(values) == len(mine) and all(
+                v.shape == t.shape for v, t in zip(values, mine, strict=True)
+            )
+        except RuntimeError:  # of torch.split and reshape
+            fit = False
+        if not fit or line.write(mine).shape != theirs.shape:
+            shape = list(line.write(mine).shape)
+            allowed = f"{shape} as the options of {kind} say"
+            raise value_error(f"shape of {line.theirs}", list(theirs.shape), allowed)
+        if line.again:
+            back = line.write(mine).to(theirs.device)
+            if not torch.equal(theirs, back.to(theirs.dtype)):
+                what = "the weights that it is tied to" if mine else "what the options say"
+                raise value_error(f"numbers of {line.theirs}", "others", f"those of {what}")
+            continue
+        with torch.no_grad():
+            for t, value in zip(mine, values, strict=True):
+                t.copy_(value)
+                filled.add(id(t))
+    left = [n for n, p in net.named_parameters() if id(p) not in filled]
+    if left:  # a fault of the reader, not of the caller
+        raise AssertionError(f"{kind}: nothing is read into {left[0]}")
+
+
+def tensors(net: TokenNet) -> dict[str, Tensor]:
+    """Parameters and buffers by name, those that are shared under every name."""
+    return {
+        **dict(net.named_buffers(remove_duplicate=False)),
+        **dict(net.named_parameters(remove_duplicate=False)),
+    }
+
+
+def _used(draft: Draft, state: Mapping[str, Tensor], kind: str) -> set[str]:
+    """The names of the state dict that have a line; raises where some are missing or left."""
+    names = {line.theirs for line in draft.lines}
+    missing = [n.theirs for n in draft.lines if n.theirs not in state and not n.again]
+    if missing:
+        raise value_error(
+            f"the state dict of {kind}", f"without {missing[0]!r}",
+            "a tensor for every weight", f"{len(missing)} are missing",
+        )  # fmt: skip
+    left = [n for n in state if n not in names and not is_kept(draft, n)]
+    if left:
+        raise value_error(
+            f"the state dict of {kind}", f"with {left[0]!r}", "only weights that its options name",
+            f"{len(left)} are left over; is it the state dict of another class?",
+        )  # fmt: skip
+    return names
+
+
+def is_kept(draft: Draft, name: str) -> bool:
+    """Whether the net has no use for these weights, and says so."""
+    return any(name.startswith(k) if k.endswith(".") else name == k for k in draft.kept)

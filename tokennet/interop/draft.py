@@ -1,0 +1,59 @@
+"""What the reader of one model makes of its configuration: a net, and the names of its weights."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokennet.checks import value_error
+from tokennet.interop.options import Options
+from tokennet.interop.translation import Line
+from tokennet.net import TokenNet
+
+
+@dataclass(frozen=True, eq=False)
+class Draft:
+    """A net with random weights, and a line for each tensor of the original's state dict.
+
+    Args:
+        kept: names, or beginnings of names that end with a dot, of weights that the net has no use
+            for; they are carried along for the way back.
+    """
+
+    net: TokenNet
+    lines: Sequence[Line]
+    kept: tuple[str, ...] = ()
+
+
+Reader = Callable[[Options], Draft]
+
+
+def find_reader(library: str, kind: str) -> Reader:
+    """The function that reads the configuration of this class of this library."""
+    table: Mapping[str, str] = package_of(library).READERS
+    if kind not in table:
+        raise value_error(
+            f"the model's class in {library}", kind, "one of " + ", ".join(sorted(table)),
+            "a subclass may compute something else, so it is not taken for its parent",
+        )  # fmt: skip
+    module = importlib.import_module(f"tokennet.interop.{library}_models.{table[kind]}")
+    return module.READ[kind]
+
+
+def kinds(library: str) -> list[str]:
+    """The classes that can be imported."""
+    return sorted(package_of(library).READERS)
+
+
+def draft_of(library: str, kind: str, config: Mapping[str, Any]) -> Draft:
+    """The draft of a configuration; every option has been read."""
+    reader = find_reader(library, kind)
+    options = Options(kind, config)
+    draft = reader(options)
+    options.finish()
+    return draft
+
+
+def package_of(library: str) -> Any:
+    """The folder of readers for a library."""
+    return importlib.import_module(f"tokennet.interop.{library}_models")

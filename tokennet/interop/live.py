@@ -1,0 +1,43 @@
+"""Live modules of other libraries: which class they are, exactly."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from tokennet.checks import kind_of, type_error, value_error
+
+
+def live_class(
+    module: nn.Module, library: str, readers: Mapping[str, str], prefix: str
+) -> tuple[str, Any]:
+    """The name of the module's class, and the file that reads it. A subclass is refused."""
+    kind = type(module).__name__
+    if not f"{type(module).__module__}.".startswith(prefix):
+        allowed = f"a class of {prefix.removesuffix('.')}"
+        raise type_error("source", f"{kind} of {type(module).__module__}", allowed)
+    if kind not in readers:
+        raise value_error(
+            f"the model's class in {library}", kind, "one of " + ", ".join(sorted(readers)),
+        )  # fmt: skip
+    check_plain(module)
+    return kind, importlib.import_module(f"tokennet.interop.{library}_models.{readers[kind]}")
+
+
+def check_plain(module: nn.Module) -> None:
+    """Raises for what a state dict does not tell: hooks and parametrisations."""
+    for name, part in module.named_modules():
+        where = name or "the model"
+        if part._forward_hooks or part._forward_pre_hooks:
+            raise value_error(f"hooks of {where}", "there", "none", "they may change the outputs")
+        if hasattr(part, "parametrizations"):
+            hint = "torch.nn.utils.parametrize.remove_parametrizations writes them into the weights"
+            raise value_error(f"parametrizations of {where}", "there", "none", hint)
+
+
+def exact(module: object, kind: type, where: str) -> Any:
+    """`module`, if it is of this very class: a subclass may compute something else."""
+    if type(module) is not kind:
+        raise type_error(where, kind_of(module), f"a {kind.__name__}, and no subclass of it")
+    return module

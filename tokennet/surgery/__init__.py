@@ -1,0 +1,1 @@
+"""Parts of a net exchanged, with the weights that can be kept."""
