@@ -30,7 +30,9 @@ class Case:
         bring: `tn.interop.from_*`.
         inputs: what both are called with, by a seed and the original; floats in float32.
         theirs, ours: the calls: (model, inputs) to results of the same names.
-        differs: where the original has a defect, what is different on purpose, in words.
+        audit: both as plain modules that are called alike, for `tn.audit`.
+        differs: where the original has a defect: the names of the properties on which audits of
+            the two disagree, and what is different on purpose, in words.
     """
 
     name: str
@@ -40,7 +42,18 @@ class Case:
     inputs: Callable[[int, nn.Module], Any]
     theirs: Callable[[nn.Module, Any], Results]
     ours: Callable[["tn.TokenNet", Any], Results]
-    differs: str = ""
+    audit: "Callable[[nn.Module, tn.TokenNet], Audited] | None" = None
+    differs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Audited:
+    """Two modules for `tn.audit(module, example, **roles)`: plain tensors in, `[B, N, D]` out."""
+
+    theirs: nn.Module
+    ours: nn.Module
+    example: Any
+    roles: Mapping[str, Any]
 
 
 @dataclass

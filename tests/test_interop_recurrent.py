@@ -1,55 +1,18 @@
 """`nn.RNN`, `nn.LSTM`, `nn.GRU` as nets: outputs and every gradient, padded, packed; and back."""
 
-from typing import Any
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from parity import TOLERANCE, Case, assert_misread_is_seen, assert_parity
-from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from parity import TOLERANCE, assert_misread_is_seen, assert_parity
+from parity_laws import assert_audits_agree, assert_claims_hold
+from parity_recurrent import CASES, KINDS
 
 import tokennet as tn
 
 draws = settings(max_examples=5, deadline=None)
-KINDS = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}
 
 
-def _make(kind: str) -> Any:
-    def make(seed: int) -> nn.Module:
-        return KINDS[kind](3 + seed % 4, 5 + seed % 3, num_layers=1 + seed % 2, batch_first=True)
-
-    return make
-
-
-def _inputs(seed: int, model: Any) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(1, 8, (4,), generator=g)
-    return torch.randn(4, int(lengths.max()), model.input_size, generator=g), lengths
-
-
-def _valid(x: Tensor, lengths: Tensor) -> Tensor:
-    return torch.arange(x.shape[1]) < lengths[:, None]
-
-
-def _theirs(model: nn.Module, inputs: Any) -> dict[str, Tensor]:
-    x, lengths = inputs
-    packed = pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)
-    y, _ = pad_packed_sequence(model(packed)[0], batch_first=True)
-    return {"output": y[_valid(x, lengths)]}
-
-
-def _ours(net: "tn.TokenNet", inputs: Any) -> dict[str, Tensor]:
-    x, lengths = inputs
-    valid = _valid(x, lengths)
-    return {"output": net(x, tn.Structure.padded(valid))[valid]}
-
-
-CASES = {
-    kind: Case(f"nn.{kind}", "torch", _make(kind), tn.interop.from_torch, _inputs, _theirs, _ours)
-    for kind in KINDS
-}
 each = pytest.mark.parametrize("kind", KINDS)
 
 
@@ -60,6 +23,12 @@ each = pytest.mark.parametrize("kind", KINDS)
 @given(seed=st.integers(0, 10_000))
 def test_parity(kind: str, dtype: torch.dtype, train: bool, seed: int) -> None:
     assert_parity(CASES[kind], seed, dtype, train=train)
+
+
+@each
+def test_laws(kind: str) -> None:
+    assert "Causality" in assert_claims_hold(CASES[kind])
+    assert_audits_agree(CASES[kind])
 
 
 @each
