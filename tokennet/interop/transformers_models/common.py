@@ -16,8 +16,8 @@ NO_OUTPUT = (
     "transformers_version", "dtype", "torch_dtype", "tokenizer_class",
     # what is returned, and by which kernel it is computed
     "output_hidden_states", "output_attentions", "output_past", "return_dict", "use_return_dict",
-    "return_dict_in_generate", "output_scores", "torchscript", "use_cache", "tie_last_hidden_states",
-    "chunk_size_feed_forward", "_attn_implementation", "_attn_implementation_autoset",
+    "return_dict_in_generate", "output_scores", "torchscript", "use_cache",
+    "tie_last_hidden_states", "chunk_size_feed_forward", "_attn_implementation", "_attn_implementation_autoset",
     "_attn_implementation_internal", "attn_implementation", "use_bfloat16",
     # labels and losses
     "problem_type", "task_specific_params", "finetuning_task", "tf_legacy_loss",
