@@ -16,7 +16,11 @@ Source = nn.Module | Mapping[str, Tensor] | str | Path
 
 
 def from_torch(
-    source: Source, config: Mapping[str, Any] | None = None, *, causal: bool = False
+    source: Source,
+    config: Mapping[str, Any] | None = None,
+    *,
+    causal: bool = False,
+    memory: bool = False,
 ) -> TokenNet:
     """`nn.TransformerEncoder`, `Decoder`, `Transformer`, `MultiheadAttention`, `LSTM`, `GRU`.
 
@@ -29,8 +33,11 @@ def from_torch(
             as `net.origin.config` has them.
         causal: attention among tokens looks back only, as with `is_causal=True` at the call; the
             mask is no part of torch's modules.
+        memory: keys and values of `MultiheadAttention` are those of `structure.memory`; so they are
+            anyway where it has a `kdim` of its own.
     """
-    return _bring("torch", source, config, {"causal": True} if causal else {})
+    given = {"causal": causal, "memory": memory}
+    return _bring("torch", source, config, {name: True for name, on in given.items() if on})
 
 
 def from_pyg(source: Source, config: Mapping[str, Any] | None = None) -> TokenNet:
