@@ -7,7 +7,6 @@ read `structure.memory`; `nn.Transformer` takes `(source, target)`.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
