@@ -58,9 +58,10 @@ def load(net: TokenNet, lines: Sequence[Line], state: Mapping[str, Tensor], kind
             continue  # a second name: `_used` has seen to it
         theirs, mine = state[line.theirs], [own[name] for name in line.ours]
         try:
-            values = line.read(theirs, [t.shape for t in mine])
+            parts = mine if line.rows is None else [t.detach()[line.rows] for t in mine]
+            values = line.read(theirs, [t.shape for t in parts])
             fit = len(values) == len(mine) and all(
-                v.shape == t.shape for v, t in zip(values, mine, strict=True)
+                v.shape == t.shape for v, t in zip(values, parts, strict=True)
             )
         except RuntimeError:  # of torch.split and reshape
             fit = False
@@ -75,8 +76,8 @@ def load(net: TokenNet, lines: Sequence[Line], state: Mapping[str, Tensor], kind
                 raise value_error(f"numbers of {line.theirs}", "others", f"those of {what}")
             continue
         with torch.no_grad():
-            for t, value in zip(mine, values, strict=True):
-                t.copy_(value)
+            for t, part, value in zip(mine, parts, values, strict=True):
+                part.copy_(value)
                 filled.add(id(t))
     left = [n for n, p in net.named_parameters() if id(p) not in filled]
     if left:  # a fault of the reader, not of the caller

@@ -33,11 +33,12 @@ def export_state(net: TokenNet) -> dict[str, Tensor]:
     floats = next((p.dtype for p in net.parameters() if p.is_floating_point()), None)
     for name in origin.names:
         if name in lines:
-            state[name] = lines[name].write([own[n].detach() for n in lines[name].ours])
+            t = lines[name].write([own[n].detach() for n in lines[name].ours])
         else:
             t = origin.kept[name]
-            state[name] = t.to(floats) if t.is_floating_point() and floats else t
-        state[name] = state[name].contiguous().clone()
+        own_dtype = name in lines and lines[name].ours  # constants follow the net
+        moved = t.is_floating_point() and floats and not own_dtype
+        state[name] = (t.to(floats) if moved else t).contiguous().clone()
     return state
 
 

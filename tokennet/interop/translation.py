@@ -23,6 +23,8 @@ class Line:
         write: our tensors to their tensor.
         again: a second name of weights that another line has (tied weights): it may be missing,
             and must hold the same numbers where it is there.
+        rows: theirs is these rows of ours only, other lines have the others; `read` gets the shapes
+            of the rows, `write` the whole tensors.
     """
 
     theirs: str
@@ -30,6 +32,7 @@ class Line:
     read: Callable[[Tensor, Shapes], Sequence[Tensor]]
     write: Callable[[Sequence[Tensor]], Tensor]
     again: bool = False
+    rows: slice | None = None
 
 
 def same(theirs: str, ours: str, *, again: bool = False) -> Line:
@@ -59,6 +62,15 @@ def joined(theirs: str, *ours: str, turned: bool = False) -> Line:
         return whole.t() if turned else whole
 
     return Line(theirs, ours, read, write)
+
+
+def rows(theirs: str, ours: str, first: int, last: int, shape: Sequence[int]) -> Line:
+    """Rows `first` to `last` (not included) of ours; `shape` is theirs."""
+    size, part = torch.Size(shape), slice(first, last)
+    return Line(
+        theirs, (ours,), lambda t, s: [t.reshape(s[0])], lambda own: own[0][part].reshape(size),
+        rows=part,
+    )  # fmt: skip
 
 
 def constant(theirs: str, value: Tensor) -> Line:
