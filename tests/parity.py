@@ -190,6 +190,8 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, dict):
         return {k: cast(v, dtype) for k, v in value.items()}
+    if hasattr(value, "_fields"):  # a NamedTuple
+        return type(value)(*(cast(v, dtype) for v in value))
     if isinstance(value, tuple | list):
         return type(value)(cast(v, dtype) for v in value)
     return value
