@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import kind_of, positive, type_error, value_error
+from tokennet.checks import kind_of, positive, switch, type_error, value_error
 from tokennet.mixers.base import check_place
 from tokennet.net.tokenizers import Tokenizer, check_floats, on_grid, structure_for
 from tokennet.structure import Structure
@@ -29,10 +29,20 @@ class PatchTokenizer(Tokenizer):
 
     ViT (Dosovitskiy et al. 2021, equation 1). `[B, C, H, W] -> [B, N, dim]`, row by row; the
     structure gets `grid = (rows, columns)`. With a `stride` smaller than the patch they overlap.
-    With `patch=1` every pixel is a token. The image must hold whole patches.
+    With `patch=1` every pixel is a token. The image must hold whole patches; with `padding` rows
+    of zeros on every side, of which some may be left over.
     """
 
-    def __init__(self, channels: int, patch: int, dim: int, *, stride: int | None = None):
+    def __init__(
+        self,
+        channels: int,
+        patch: int,
+        dim: int,
+        *,
+        stride: int | None = None,
+        padding: int = 0,
+        bias: bool = True,
+    ):
         super().__init__()
         self.channels = positive("channels", channels)
         self.patch = positive("patch", patch)
@@ -40,18 +50,25 @@ class PatchTokenizer(Tokenizer):
         self.stride = positive("stride", patch if stride is None else stride)
         if self.stride > patch:
             raise value_error("stride", stride, f"at most patch ({patch})", "pixels would be lost")
-        self.map = nn.Conv2d(channels, dim, patch, self.stride)
+        self.padding = positive("padding", padding, minimum=0)
+        if self.padding >= patch:
+            raise value_error("padding", padding, f"less than patch ({patch})", "")
+        self.bias = switch("bias", bias)
+        self.map = nn.Conv2d(channels, dim, patch, self.stride, self.padding, bias=bias)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches of an image of this size."""
         for name, size in (("height", height), ("width", width)):
-            if size < self.patch or (size - self.patch) % self.stride:
+            beyond = size + 2 * self.padding - self.patch
+            if beyond < 0 or beyond % self.stride > self.padding:
+                least = self.patch - 2 * self.padding
                 raise value_error(
                     f"image {name}", size,
-                    f"patch + a multiple of stride ({self.patch} + k * {self.stride})",
+                    f"patch + a multiple of stride ({least} + k * {self.stride})",
                     "pad or resize the images",
                 )  # fmt: skip
-        return (height - self.patch) // self.stride + 1, (width - self.patch) // self.stride + 1
+        rows, columns = (n + 2 * self.padding - self.patch for n in (height, width))
+        return rows // self.stride + 1, columns // self.stride + 1
 
     def forward(
         self, inputs: Float[Tensor, "B C H W"], structure: Structure | None = None
