@@ -1,5 +1,6 @@
 """Weights in: a state dict of theirs into the net that their configuration describes."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ def bring(
     """
     with torch.random.fork_rng(devices=[]):  # the first weights are thrown away
         draft = draft_of(library, kind, config)
+    state = _renamed(draft, state, kind)
     used = _used(draft, state, kind)
     floats = [t for name, t in state.items() if t.is_floating_point() and name in used]
     if floats:
@@ -53,7 +55,7 @@ def load(net: TokenNet, lines: Sequence[Line], state: Mapping[str, Tensor], kind
     """Writes the state dict's numbers into the net; every parameter of it gets some."""
     own = tensors(net)
     filled: set[int] = set()
-    for line in lines:
+    for line in sorted(lines, key=lambda line: line.again):  # what is compared comes last
         if line.theirs not in state:
             continue  # a second name: `_used` has seen to it
         theirs, mine = state[line.theirs], [own[name] for name in line.ours]
@@ -90,6 +92,24 @@ def tensors(net: TokenNet) -> dict[str, Tensor]:
         **dict(net.named_buffers(remove_duplicate=False)),
         **dict(net.named_parameters(remove_duplicate=False)),
     }
+
+
+def _renamed(draft: Draft, state: Mapping[str, Tensor], kind: str) -> Mapping[str, Tensor]:
+    """The state dict with the names of today."""
+    if not draft.older:
+        return state
+    known = {line.theirs for line in draft.lines}
+    found: dict[str, Tensor] = {}
+    for name, t in state.items():
+        new = name
+        if name not in known and not is_kept(draft, name):
+            for pattern, replacement in draft.older:
+                new = re.sub(pattern, replacement, new)
+        if new in found:
+            hint = "an older name of the same weights"
+            raise value_error(f"the state dict of {kind}", f"twice with {new!r}", "one of it", hint)
+        found[new] = t
+    return found
 
 
 def _used(draft: Draft, state: Mapping[str, Tensor], kind: str) -> set[str]:

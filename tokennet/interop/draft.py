@@ -18,11 +18,14 @@ class Draft:
     Args:
         kept: names, or beginnings of names that end with a dot, of weights that the net has no use
             for; they are carried along for the way back.
+        older: names of older files as pairs (pattern, replacement) for `re.sub`, applied in turn to
+            names that are neither in the lines nor kept.
     """
 
     net: TokenNet
     lines: Sequence[Line]
     kept: tuple[str, ...] = ()
+    older: tuple[tuple[str, str], ...] = ()
 
 
 Reader = Callable[[Options], Draft]

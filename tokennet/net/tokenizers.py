@@ -80,24 +80,29 @@ def check_floats(inputs: Any, what: str, hint: str = "", name: str = "inputs") -
         raise type_error(name, kind, f"{what} of floating point numbers", hint)
 
 
-def _check_ids(
-    inputs: Any, size: int, like: Tensor, module: nn.Module, structure: Structure | None
+def check_ids(
+    inputs: Any,
+    size: int,
+    like: Tensor,
+    module: nn.Module,
+    structure: Structure | None,
+    name: str = "inputs",
 ) -> Structure:
     """The structure for these ids, if each is from 0 to size - 1."""
     if not isinstance(inputs, Tensor) or inputs.dtype not in (torch.int64, torch.int32):
         kind = inputs.dtype if isinstance(inputs, Tensor) else type(inputs).__name__
-        raise type_error("inputs", kind, "whole numbers, torch.int64 or torch.int32")
+        raise type_error(name, kind, "whole numbers, torch.int64 or torch.int32")
     if inputs.ndim not in (1, 2):
-        raise value_error("inputs.shape", tuple(inputs.shape), "[B, N] or [T]")
+        raise value_error(f"{name}.shape", tuple(inputs.shape), "[B, N] or [T]")
     if inputs.device != like.device:
         allowed = f"{like.device} as the parameters of {type(module).__name__}"
-        raise value_error("inputs.device", inputs.device, allowed)
+        raise value_error(f"{name}.device", inputs.device, allowed)
     structure = structure_for(tuple(inputs.shape), inputs.device, structure)
     if inputs.device.type == "cpu" and inputs.numel() and not torch.compiler.is_compiling():
         low, high = (int(v) for v in torch.aminmax(inputs))
         if low < 0 or high >= size:
             bad = low if low < 0 else high
-            raise value_error("inputs", bad, f"ids from 0 to {size - 1}")
+            raise value_error(name, bad, f"ids from 0 to {size - 1}")
     return structure
 
 
@@ -116,7 +121,7 @@ class EmbeddingTokenizer(Tokenizer):
     def forward(
         self, inputs: Int[Tensor, "*tokens"], structure: Structure | None = None
     ) -> tuple[Tensor, Structure]:
-        structure = _check_ids(inputs, self.num_embeddings, self.embedding.weight, self, structure)
+        structure = check_ids(inputs, self.num_embeddings, self.embedding.weight, self, structure)
         return self.embedding(inputs), structure
 
 
@@ -137,7 +142,7 @@ class OneHotTokenizer(Tokenizer):
     def forward(
         self, inputs: Int[Tensor, "*tokens"], structure: Structure | None = None
     ) -> tuple[Float[Tensor, "*tokens D"], Structure]:
-        structure = _check_ids(inputs, self.dim, self.one, self, structure)
+        structure = check_ids(inputs, self.dim, self.one, self, structure)
         ids = torch.arange(self.dim, device=inputs.device)
         return (inputs[..., None] == ids).to(self.one.dtype), structure
 

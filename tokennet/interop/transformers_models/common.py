@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from tokennet.interop.options import Options
-from tokennet.interop.translation import Line, module
+from tokennet.interop.translation import Line, constant, module
 from tokennet.mixers.activations import QuickGELU
 
 NO_OUTPUT = (
@@ -17,8 +18,9 @@ NO_OUTPUT = (
     # what is returned, and by which kernel it is computed
     "output_hidden_states", "output_attentions", "output_past", "return_dict", "use_return_dict",
     "return_dict_in_generate", "output_scores", "torchscript", "use_cache",
-    "tie_last_hidden_states", "chunk_size_feed_forward", "_attn_implementation", "_attn_implementation_autoset",
-    "_attn_implementation_internal", "attn_implementation", "use_bfloat16",
+    "tie_last_hidden_states", "chunk_size_feed_forward", "_attn_implementation",
+    "_attn_implementation_autoset", "_attn_implementation_internal", "attn_implementation",
+    "use_bfloat16",
     # labels and losses
     "problem_type", "task_specific_params", "finetuning_task", "tf_legacy_loss",
     # training
@@ -54,6 +56,9 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
 }
 """The functions of their names, as makers of modules."""
+
+OLD_NORMS = ((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"))
+"""Names of files that were written by TensorFlow, for `Draft.older`."""
 
 
 def plain(options: Options, *, encoder_decoder: bool = False) -> None:
@@ -92,6 +97,11 @@ def no_labels(options: Options) -> None:
 def norm_of(eps: Any) -> Callable[[int], nn.Module]:
     """A maker of layer norms."""
     return partial(nn.LayerNorm, eps=float(eps))
+
+
+def position_ids(theirs: str, count: int) -> Line:
+    """A buffer of the places 0, 1, ... that older files hold."""
+    return constant(theirs, torch.arange(count)[None])
 
 
 def attention_lines(
