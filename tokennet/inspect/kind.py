@@ -36,8 +36,12 @@ def _leaves(module: nn.Module) -> Iterator[Mixer]:
             yield mixer
 
 
+def is_token_wise(mixer: Mixer) -> bool:
+    """Whether each token goes its own way: by its claims, or as a position code."""
+    return isinstance(mixer, Position) or closure(mixer.claims) >= TOKEN_WISE
+
+
 def _kind(mixer: Mixer) -> str:
     if isinstance(mixer, (Attention, BasicAttention)):
         return "attention"
-    apart = isinstance(mixer, Position) or closure(mixer.claims) >= TOKEN_WISE
-    return "apart" if apart else "other"
+    return "apart" if is_token_wise(mixer) else "other"
