@@ -6,7 +6,7 @@ read `structure.memory`; `nn.Transformer` takes `(source, target)`.
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import nn
 
@@ -141,9 +141,10 @@ def _transformer(options: Options) -> Draft:
     layer = Layer.read(options)
     counts = [options.take(f"num_{part}_layers", 6) for part in ("encoder", "decoder")]
     norm = Norm(layer.eps, layer.bias)
+    own = options.take("decoder_activation", layer.activation, among=tuple(ACTIVATIONS))
     encoder = _net(layer, counts[0], norm, causal=False, memory=False)
-    net = _net(layer, counts[1], norm, causal=_causal(options), memory=True)
-    net = TokenNet(EncodedMemory(encoder, net.tokenizer), list(net.mixers), net.readout)
+    net = _net(replace(layer, activation=own), counts[1], norm, causal=_causal(options), memory=True)
+    net = TokenNet(EncodedMemory(encoder, net.tokenizer), net.parts[:-1], net.readout)
     lines: Sequence[Line] = [
         *_lines(layer, counts[0], norm, "encoder.", "tokenizer.encoder.", memory=False),
         *_lines(layer, counts[1], norm, "decoder.", memory=True),

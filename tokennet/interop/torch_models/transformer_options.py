@@ -53,6 +53,10 @@ def _transformer(model: Any) -> Found:
         found[name] = _stack(stack, f"Transformer.{name}")
     counts = {f"num_{name}_layers": found[name].pop("num_layers") for name in stacks}
     options = found["encoder"]
+    # torch's decoder layers forget an activation that is a module when they are copied, and take
+    # ReLU: what they compute counts, not what they were made with
+    own = found["decoder"].pop("activation")
+    found["decoder"]["activation"] = options["activation"]
     _equal(options, found["decoder"], "Transformer.decoder", "of the encoder")
     for key, other in (("eps", "layer_norm_eps"), ("bias", "bias")):
         if not options["final_norm"] or options[f"final_norm_{key}"] != options[other]:
@@ -60,7 +64,8 @@ def _transformer(model: Any) -> Found:
             raise value_error(
                 f"Transformer.encoder.norm.{key}", found_, f"{options[other]} as of its layers"
             )
-    return {**{k: v for k, v in options.items() if not k.startswith("final")}, **counts}
+    kept = {k: v for k, v in options.items() if not k.startswith("final")}
+    return {**kept, **counts, "decoder_activation": own}
 
 
 def _stack(stack: Any, name: str) -> Found:
