@@ -132,3 +132,24 @@ class Parallel(Composite):
         for part, (more, _) in zip(self.parts[1:], results[1:], strict=True):
             y = add(y, more, type(part).__name__)
         return y, [after for _, after in results]
+
+
+class MinusInput(Composite):
+    """y = f(x) - x: a mixer whose residual is to leave f alone, as in PoolFormer's blocks.
+
+    Yu et al. 2022, "MetaFormer is actually what you need for vision" (equation 4).
+    """
+
+    def __init__(self, mixer: Mixer):
+        super().__init__(mixer)
+
+    @property
+    def mixer(self) -> Mixer:
+        return self.parts[0]
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        return add(-x, self.mixer(x, structure), type(self.mixer).__name__)
+
+    def step(self, x: Float[Tensor, "B D"], state: Any) -> tuple[Float[Tensor, "B D"], Any]:
+        y, after = self.mixer.step(x, state[0])
+        return add(-x, y, type(self.mixer).__name__), [after]

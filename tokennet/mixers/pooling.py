@@ -7,15 +7,17 @@ import math
 from abc import ABC, abstractmethod
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
 from tokennet.checks import kind_of, type_error, value_error
 from tokennet.mixers.base import Mixer
 from tokennet.ops import gather_reduce, sample_max, sample_mean, segment_sum
+from tokennet.ops.backend import is_reference
 from tokennet.pairs import Dense, Sparse
 from tokennet.structure import SortedEdges, Structure
-from tokennet.topology import Full, Memory, Topology
+from tokennet.topology import Full, Memory, Neighborhood, Topology
 
 
 class _Pool(Mixer, ABC):
@@ -69,6 +71,25 @@ class Pooling(_Pool):
     The mixer of PoolFormer (Yu et al. 2022, "MetaFormer is actually what you need for vision") over
     `Neighborhood(r)`, of Deep Sets (Zaheer et al. 2017) over `Full()`. Shapes: [*, D] -> [*, D].
     """
+
+    def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        grid = self._window(structure)
+        if grid is None:
+            return super().forward(x, structure)
+        self.check(x, structure)
+        radius, layout = self.topology.radius, structure.layout  # type: ignore[attr-defined]
+        image = layout.pad(x).transpose(1, 2).unflatten(2, grid)  # [B, D, H, W]
+        y = F.avg_pool2d(image, 2 * radius + 1, 1, radius, count_include_pad=False)
+        return layout.unpad(y.flatten(2).transpose(1, 2))
+
+    def _window(self, structure: Structure) -> tuple[int, int] | None:
+        """Rows and columns, where the pairs are a window of a grid with a token in every cell."""
+        grid, layout = structure.grid, structure.layout
+        plain = isinstance(self.topology, Neighborhood) and not self.topology.wrap
+        if not plain or is_reference() or grid is None or len(grid) != 2:
+            return None
+        full = layout.padded_valid is None and layout.max_length == grid[0] * grid[1]
+        return (grid[0], grid[1]) if full and layout.rows else None
 
     def _samples(self, x: Tensor, structure: Structure) -> Float[Tensor, "B D"]:
         return sample_mean(x, structure.layout)
