@@ -28,4 +28,12 @@ READERS = {kind: file for file, kinds in _FILES.items() for kind in kinds}
 def describe(module: nn.Module) -> tuple[str, dict[str, Any]]:
     """The class of a live module, and its options."""
     kind, _ = live_class(module, "transformers", READERS, "transformers.")
-    return kind, module.config.to_dict()  # type: ignore[union-attr, operator]
+    options = module.config.to_dict()  # type: ignore[union-attr, operator]
+    head = getattr(module, "get_output_embeddings", lambda: None)()
+    if head is not None and hasattr(
+        head, "weight"
+    ):  # a file with two tables unties them, whatever its options say
+        tied = head.weight is module.get_input_embeddings().weight  # type: ignore
+        if options.get("tie_word_embeddings", True) != tied:
+            options["tie_word_embeddings"] = tied
+    return kind, options
