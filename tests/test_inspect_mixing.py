@@ -112,10 +112,10 @@ def test_every_operator_has_a_matrix(case: Operator) -> None:
     domain = _domain(mixer, None if mixer.dim else WIDE)
     if "cells" in case.name or "one axis" in case.name:
         domain = replace(domain, grids=(1,))
-    grid = (2, 2)[: max(domain.grids)] if "grid" in mixer.reads else None
+    grid = ((4,) if domain.grids == (1,) else (2, 2)) if "grid" in mixer.reads else None
     memory = (2, 3) if "memory" in mixer.reads else None
     for layout in ("packed", "dense"):
-        plan = Plan((4, 4) if grid == (2, 2) else (2, 2) if grid else (3, 4), layout, grid=grid, memory=memory)
+        plan = Plan((4, 4) if grid else (3, 4), layout, grid=grid, memory=memory)
         tokens = build(plan, domain)
         found = tn.inspect.mixing(mixer, *tokens, sample=1)
         assert bool(found) == bool(list(operators("", mixer)))

@@ -82,8 +82,8 @@ def record(
     found: list[tuple[str, Mixer, Tokens]] = []
     paths: dict[Mixer, str] = {}
     with ExitStack() as stack:
-        modes = [m for m in net.modules() if m.training]
-        stack.callback(lambda: [setattr(m, "training", True) for m in modes])
+        for module in net.modules():
+            stack.callback(setattr, module, "training", module.training)
         net.eval()
         for path, part in parts:
             for name, mixer in operators(path, part):  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def operators(path: str, part: Mixer) -> Iterator[tuple[str, Mixer]]:
     for name, module in part.named_modules():
         if id(module) in inner:
             inner.discard(id(module))
-            yield from operators(f"{path}.{name}".lstrip("."), module)  # type: ignore[arg-type]
+            yield from operators(f"{path}.{name}".lstrip("."), module)
 
 
 def _matrix(path: str, mixer: Mixer, tokens: Tokens, sample: int) -> MixingMatrix:
@@ -124,11 +124,11 @@ def _matrix(path: str, mixer: Mixer, tokens: Tokens, sample: int) -> MixingMatri
     topology = getattr(mixer, "topology", None)
     name = type(mixer).__name__ if topology is None else f"{type(mixer).__name__} {topology}"
     memory = "memory" in mixer.reads
-    weights = None
-    if hasattr(mixer, "weights"):
+    weights, weigh = None, getattr(mixer, "weights", None)
+    if callable(weigh):
         try:
             with torch.no_grad():
-                weights = mixer.weights(x, structure)
+                weights = weigh(x, structure)
         except ValueError:  # a maximum has no weights, nor a sum that is no sum of weights
             weights = None
     if weights is None:
