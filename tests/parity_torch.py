@@ -8,13 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from parity import Case
 from parity_torch_inputs import DIM, Given, audit_one, audit_two, inputs
 from torch import Tensor, nn
 
 import tokennet as tn
 
-F = nn.functional
+NAN = {"NaNPadding": "a NaN at padding reaches real tokens, since a weight of 0 times NaN is NaN"}
+EMPTY = {
+    "Finite": "a token with nobody to listen to gets NaN; here the bias of the output map",
+    "GradientOf(Finite)": "and so do all gradients",
+}
+FRONT = {"GradientOf(LeftPadding)": "padding in front has nobody before it: NaN in all gradients"}
 ACTIVATIONS = (F.gelu, F.silu, torch.tanh, F.relu, nn.GELU(approximate="tanh"))
 
 
@@ -93,7 +99,7 @@ def encoder_case(
         lambda m, given: _theirs(m, given, lambda part, g, x: run(part, x, g.valid)),
         functools.partial(_ours, memory=False),
         functools.partial(audit_one, run=run),
-        differs or {},
+        {**NAN, **(differs or {})},
     )  # fmt: skip
 
 
@@ -114,7 +120,7 @@ def decoder_case(
         functools.partial(_theirs, call=call),
         functools.partial(_ours, memory=True),
         functools.partial(audit_two, run=run),
-        differs or {},
+        {**NAN, **(differs or {})},
     )  # fmt: skip
 
 
@@ -206,14 +212,16 @@ def attention_case(
         functools.partial(_their_attention, memory=memory, causal=causal),
         functools.partial(_our_attention, memory=memory),
         functools.partial(audit_two, run=_call_cross) if memory else audit,
-        differs or {},
+        {**NAN, **(differs or {})},
     )  # fmt: skip
 
 
 _ALL = (
     encoder_case("nn.TransformerEncoderLayer, padded", layer_only=True),
     encoder_case("nn.TransformerEncoder, post-norm, padded", norm_first=False, norm=False),
-    encoder_case("nn.TransformerEncoder, pre-norm, GELU, padded", norm_first=True, activation=F.gelu),
+    encoder_case(
+        "nn.TransformerEncoder, pre-norm, GELU, padded", norm_first=True, activation=F.gelu
+    ),
     encoder_case("nn.TransformerEncoder, no biases, padded", bias=False),
     encoder_case("nn.TransformerEncoder, causal, padded", causal=True),
     decoder_case("nn.TransformerDecoderLayer, causal, padded", layer_only=True),
@@ -223,10 +231,10 @@ _ALL = (
         "nn.Transformer, causal, padded", "torch", _transformer,
         functools.partial(tn.interop.from_torch, causal=True), inputs,
         _their_transformer, _our_transformer,
-        functools.partial(audit_two, run=_call_transformer, own=_run_transformer),
+        functools.partial(audit_two, run=_call_transformer, own=_run_transformer), NAN,
     ),
-    attention_case("nn.MultiheadAttention, padded"),
-    attention_case("nn.MultiheadAttention, causal, padded", causal=True),
+    attention_case("nn.MultiheadAttention, padded", differs=EMPTY),
+    attention_case("nn.MultiheadAttention, causal, padded", causal=True, differs=EMPTY | FRONT),
     attention_case("nn.MultiheadAttention, to memory, padded", memory=True, bias=False),
     attention_case("nn.MultiheadAttention, kdim and vdim, padded", memory=True, source=5),
 )  # fmt: skip

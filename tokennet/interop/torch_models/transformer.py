@@ -143,7 +143,9 @@ def _transformer(options: Options) -> Draft:
     norm = Norm(layer.eps, layer.bias)
     own = options.take("decoder_activation", layer.activation, among=tuple(ACTIVATIONS))
     encoder = _net(layer, counts[0], norm, causal=False, memory=False)
-    net = _net(replace(layer, activation=own), counts[1], norm, causal=_causal(options), memory=True)
+    net = _net(
+        replace(layer, activation=own), counts[1], norm, causal=_causal(options), memory=True
+    )
     net = TokenNet(EncodedMemory(encoder, net.tokenizer), net.parts[:-1], net.readout)
     lines: Sequence[Line] = [
         *_lines(layer, counts[0], norm, "encoder.", "tokenizer.encoder.", memory=False),

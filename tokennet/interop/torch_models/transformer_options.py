@@ -51,6 +51,7 @@ def _transformer(model: Any) -> Found:
     for name, kind in stacks.items():
         stack = exact(getattr(model, name), kind, f"Transformer.{name}")
         found[name] = _stack(stack, f"Transformer.{name}")
+        _last_norm(found[name], f"Transformer.{name}.norm")
     counts = {f"num_{name}_layers": found[name].pop("num_layers") for name in stacks}
     options = found["encoder"]
     # torch's decoder layers forget an activation that is a module when they are copied, and take
@@ -58,14 +59,16 @@ def _transformer(model: Any) -> Found:
     own = found["decoder"].pop("activation")
     found["decoder"]["activation"] = options["activation"]
     _equal(options, found["decoder"], "Transformer.decoder", "of the encoder")
-    for key, other in (("eps", "layer_norm_eps"), ("bias", "bias")):
-        if not options["final_norm"] or options[f"final_norm_{key}"] != options[other]:
-            found_ = options.get(f"final_norm_{key}", "missing")
-            raise value_error(
-                f"Transformer.encoder.norm.{key}", found_, f"{options[other]} as of its layers"
-            )
     kept = {k: v for k, v in options.items() if not k.startswith("final")}
     return {**kept, **counts, "decoder_activation": own}
+
+
+def _last_norm(found: Found, name: str) -> None:
+    """Raises where the norm after the last layer is not the one that `nn.Transformer` makes."""
+    if not found["final_norm"]:
+        raise value_error(name, None, "a LayerNorm")
+    _same(f"{name}.eps", found["final_norm_eps"], found["layer_norm_eps"], "of its layers")
+    _same(f"{name}.bias", found["final_norm_bias"], found["bias"], "of its layers")
 
 
 def _stack(stack: Any, name: str) -> Found:
