@@ -1,0 +1,151 @@
+"""Image models of timm beside their imports.
+
+Axes: B images, C channels, H W pixels, N tokens, D channels of a token.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from parity import Audited, Case
+from timm_support import import_timm
+from torch import Tensor, nn
+
+import tokennet as tn
+
+SIZE = 16  # pixels along a side, where nothing is drawn
+
+Options = Mapping[str, Any]
+
+
+class Plain(nn.Module):
+    """One image in, one answer out, with nothing that an audit could know it by."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.module(images)
+
+
+def _images(seed: int, model: Any) -> Tensor:
+    g = torch.Generator().manual_seed(seed)
+    embed = getattr(model, "patch_embed", None) or getattr(model, "stem", None)
+    height, width = getattr(embed, "img_size", (SIZE, SIZE))
+    return torch.randn(3, 3, height, width, generator=g)
+
+
+def _audit(theirs: nn.Module, ours: "tn.TokenNet") -> Audited:
+    x = _images(0, theirs)[:2]
+    grid = tuple(x.shape[2:])
+    domain = tn.Domain(num_tokens=(grid[0] * grid[1],) * 2)
+    roles = {"tokens": 0, "layout": "bchw", "grid": grid, "domain": domain}
+    return Audited(Plain(theirs), Plain(ours), (x,), roles)
+
+
+def _rows(y: Tensor) -> Tensor:
+    """A map `[B, D, H, W]` as tokens."""
+    return y.flatten(2).transpose(1, 2) if y.ndim == 4 else y
+
+
+def _theirs(layers: Callable[[Any], list[nn.Module]], model: nn.Module, images: Tensor) -> Any:
+    """The answer, and what goes into the first of these layers and comes out of each."""
+    found: dict[str, Tensor] = {}
+    handles = []
+    for i, layer in enumerate(layers(model)):
+        if i == 0:
+            handles.append(
+                layer.register_forward_pre_hook(lambda m, x: found.update(hidden0=_rows(x[0])))
+            )
+        handles.append(
+            layer.register_forward_hook(
+                lambda m, x, y, i=i: found.update({f"hidden{i + 1}": _rows(y)})
+            )
+        )
+    output = model(images)
+    for handle in handles:
+        handle.remove()
+    return {**found, "output": output}
+
+
+def _ours(net: "tn.TokenNet", images: Tensor) -> dict[str, Tensor]:
+    """The answer, and the tokens before and after the blocks: the last mixers of the net."""
+    x, structure = net.tokens(images)
+    states = [x]
+    for mixer in net.mixers:
+        states.append(mixer(states[-1], structure))
+    depth = net.origin.config.get("depth") or net.origin.config.get("num_blocks")
+    depth = depth or net.origin.config["depths"][-1]
+    hidden = {f"hidden{i}": y for i, y in enumerate(states[len(states) - 1 - depth :])}
+    return {**hidden, "output": net.readout(states[-1], structure)}
+
+
+def vit_options(seed: int) -> dict[str, Any]:
+    """Sizes drawn by the seed; heads that divide."""
+    draw = random.Random(seed)
+    heads, patch = draw.choice([1, 2, 3]), draw.choice([2, 4])
+    return {
+        "img_size": (patch * draw.choice([2, 3]), patch * draw.choice([2, 4])),
+        "patch_size": patch,
+        "embed_dim": heads * draw.choice([4, 6]),
+        "depth": draw.choice([1, 2]),
+        "num_heads": heads,
+        "mlp_ratio": draw.choice([1.5, 2.0, 4.0]),
+        "num_classes": draw.choice([3, 7]),
+    }
+
+
+def _vit(seed: int, **more: Any) -> nn.Module:
+    import_timm()
+    from timm.models.vision_transformer import VisionTransformer
+
+    return VisionTransformer(**{**vit_options(seed), **more})
+
+
+def _deit(seed: int, **more: Any) -> nn.Module:
+    import_timm()
+    from timm.models.deit import VisionTransformerDistilled
+
+    return VisionTransformerDistilled(**{**vit_options(seed), **more})
+
+
+def _blocks(model: Any) -> list[nn.Module]:
+    return list(model.blocks)
+
+
+def _case(name: str, make: Callable[[int], nn.Module], layers: Any = _blocks) -> Case:
+    bring = tn.interop.from_timm
+    return Case(name, "timm", make, bring, _images, partial(_theirs, layers), _ours, _audit)
+
+
+CASES = {
+    "vit": _case("VisionTransformer, class token", _vit),
+    "vit avg": _case(
+        "VisionTransformer, mean", partial(_vit, global_pool="avg", class_token=False)
+    ),
+    "vit mae": _case(
+        "VisionTransformer, mean without the class token", partial(_vit, global_pool="avg")
+    ),
+    "vit norms": _case(
+        "VisionTransformer, norms of queries and keys, layer scale",
+        partial(_vit, qk_norm=True, init_values=0.5, qkv_bias=False),
+    ),
+    "vit registers": _case(
+        "VisionTransformer, registers, no position at the tokens in front",
+        partial(_vit, reg_tokens=3, no_embed_class=True, init_values=0.1),
+    ),
+    "vit clip": _case(
+        "VisionTransformer, norm before the blocks",
+        partial(_vit, pre_norm=True, act_layer="quick_gelu"),
+    ),
+    "vit tokens": _case(
+        "VisionTransformer, tokens", partial(_vit, global_pool="", num_classes=0, pos_embed="none")
+    ),
+    "deit": _case("VisionTransformerDistilled", _deit),
+    "deit features": _case(
+        "VisionTransformerDistilled, features", partial(_deit, num_classes=0, init_values=0.2)
+    ),
+}
