@@ -10,7 +10,6 @@ time, medians; writes results/parity_speed.md.
 import argparse
 import platform
 import sys
-import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -124,7 +123,7 @@ def main() -> None:
         "# Time of imported models", "",
         f"`python benchmarks/parity_speed.py --layers {given.layers} --repeats {given.repeats}`; "
         f"torch {version('torch')}, transformers {version('transformers')}, Python "
-        f"{platform.python_version()}, float32, eager, one thread, {time.strftime('%Y-%m-%d')}.", "",
+        f"{platform.python_version()}, float32, eager, one thread.", "",
         "Forward and backward of the import over the original's, CPU time, steps taking turns; "
         "aim: at most 1.03.", "",
         "| shape | ratio of medians | median of ratios | smallest to largest |",

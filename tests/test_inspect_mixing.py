@@ -181,6 +181,7 @@ def test_receptive_field_grows_by_the_window() -> None:
     [
         (tn.Attention(DIM, 2), 1, N * N),
         (tn.Attention(DIM, 2, tn.Causal()), 1, N * (N + 1) // 2),
+        (tn.Attention(DIM, 2, tn.EdgeList()), 1, 7),
         (tn.LinearAttention(DIM, 2), 1, N * N),
         (tn.GraphConvolution(DIM), 1, N + 7),
         (tn.SAGEConvolution(DIM), 2, N + 7),

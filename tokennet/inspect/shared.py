@@ -12,6 +12,7 @@ from tokennet.mixers import Mixer
 from tokennet.structure import Structure
 
 _SAME = 1e-6  # of float64 maps of unit size: far above rounding, far below other weights
+_NONE = 1e-10  # of the largest map: what is left where queries' gradients cancel
 
 
 def shared_maps(
@@ -61,7 +62,7 @@ def _numbered(block: Tensor) -> Int[Tensor, "N N"]:
     known: list[Tensor] = []
     for i in range(n):
         for j in range(n):
-            if not size[i, j]:
+            if size[i, j] <= _NONE * size.max():
                 continue
             way = block[i, j] / size[i, j]
             at = next((c for c, other in enumerate(known) if (way - other).norm() < _SAME), None)
