@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokennet.checks import positive, switch, value_error
+from tokennet.checks import positive, switch, type_error, value_error
 from tokennet.mixers.score import CAUSAL_ONLY, Bias, Place
 from tokennet.ops.graph import edge_places, hop_distances
 from tokennet.pairs import Dense, Sparse
@@ -30,6 +30,7 @@ class RelativeBias(Bias):
 
     Args:
         causal: all buckets for earlier tokens; else half of them for later ones.
+        scale: times the learned numbers; sqrt(head_dim) adds them to q.k before it is divided.
     """
 
     claims = CAUSAL_ONLY
@@ -42,12 +43,16 @@ class RelativeBias(Bias):
         num_buckets: int = 32,
         max_distance: int = 128,
         causal: bool = False,
+        scale: float = 1.0,
     ):
         super().__init__()
         self.num_heads = positive("num_heads", num_heads)
         self.num_buckets = positive("num_buckets", num_buckets, minimum=4)
         self.max_distance = positive("max_distance", max_distance)
         self.causal = switch("causal", causal)
+        if isinstance(scale, bool) or not isinstance(scale, (int, float)):
+            raise type_error("scale", repr(scale), "a number", "e.g. head_dim**0.5")
+        self.scale = float(scale)
         side = num_buckets if causal else num_buckets // 2
         if max_distance <= side // 2:
             raise value_error(
@@ -71,7 +76,8 @@ class RelativeBias(Bias):
         return later + torch.where(distance < exact, distance, wide)
 
     def forward(self, place: Place) -> Tensor:
-        return _pairs_last(nn.functional.embedding(self.bucket(place.offset), self.table))
+        table = self.table if self.scale == 1 else self.table * self.scale
+        return _pairs_last(nn.functional.embedding(self.bucket(place.offset), table))
 
 
 class AlibiBias(Bias):

@@ -9,7 +9,7 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from tokennet.checks import maker, positive, probability
+from tokennet.checks import maker, positive, probability, switch
 from tokennet.laws import Causality, Permutation, closure
 from tokennet.mixers.base import Mixer
 from tokennet.structure import Structure
@@ -21,6 +21,9 @@ class GatedMLP(Mixer):
     Shazeer 2020, "GLU variants improve transformer", equation 6: SwiGLU with `nn.SiLU` (LLaMA),
     GEGLU with `nn.GELU`, GLU with `nn.Sigmoid`, bilinear with `nn.Identity`. As wide as an MLP of
     4 D it has 3/2 of its weights, so 8/3 D is usual. Shapes: [*, D] -> [*, O].
+
+    Args:
+        output_bias: whether W2 has a bias; None: as `bias`.
     """
 
     claims = closure({Permutation(), Causality()})
@@ -34,6 +37,7 @@ class GatedMLP(Mixer):
         out_dim: int | None = None,
         bias: bool = False,
         dropout: float = 0.0,
+        output_bias: bool | None = None,
     ):
         super().__init__()
         self.dim = positive("dim", dim)
@@ -43,7 +47,8 @@ class GatedMLP(Mixer):
         self.value = nn.Linear(dim, hidden_dim, bias=bias)
         self.activation = maker("activation", activation, "nn.SiLU")()
         self.dropout = nn.Dropout(probability("dropout", dropout))
-        self.output = nn.Linear(hidden_dim, self.out_dim, bias=bias)
+        self.output_bias = bias if output_bias is None else switch("output_bias", output_bias)
+        self.output = nn.Linear(hidden_dim, self.out_dim, bias=self.output_bias)
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
         self.check(x, structure)

@@ -25,6 +25,8 @@ class Rotary(QueryKeyMap):
         rotary_dim: channels that turn, the first ones; by default all. R.
         angles: dtype in which angles are computed: float64, since positions grow large. In float32
             they are off by up to 3e-8 times the position; published weights learned with those.
+            None: that of the queries, float32 at least, from frequencies in float32 (a buffer of
+            the model, as in x-transformers).
     """
 
     claims = CAUSAL_ONLY
@@ -36,7 +38,7 @@ class Rotary(QueryKeyMap):
         *,
         rotary_dim: int | None = None,
         base: float = 10_000.0,
-        angles: torch.dtype = torch.float64,
+        angles: torch.dtype | None = torch.float64,
     ):
         super().__init__()
         self.head_dim = positive("head_dim", head_dim)
@@ -50,8 +52,8 @@ class Rotary(QueryKeyMap):
             raise type_error("base", repr(base), "a number greater than 1")
         if not 1 < base < math.inf:
             raise value_error("base", base, "a number greater than 1")
-        if angles not in (torch.float32, torch.float64):
-            raise value_error("angles", angles, "torch.float64 or torch.float32")
+        if angles not in (torch.float32, torch.float64, None):
+            raise value_error("angles", angles, "torch.float64, torch.float32 or None")
         self.base, self.angles = float(base), angles
 
     def forward(self, q: Tensor, k: Tensor, place: Place) -> tuple[Tensor, Tensor]:
@@ -65,9 +67,10 @@ class Rotary(QueryKeyMap):
     ) -> Float[Tensor, "*tokens H D"]:
         """x with its channels turned by the angles of the positions."""
         half = self.rotary_dim // 2
-        step = torch.arange(half, device=x.device, dtype=self.angles) / half
-        turns = 1.0 / self.base**step
-        angle = position.to(self.angles)[..., None, None] * turns  # [..., 1, R/2]
+        dtype = self.angles or torch.promote_types(x.dtype, torch.float32)
+        step = torch.arange(half, device=x.device, dtype=self.angles or torch.float32) / half
+        turns = (1.0 / self.base**step).to(dtype)
+        angle = position.to(dtype)[..., None, None] * turns  # [..., 1, R/2]
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
         return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)

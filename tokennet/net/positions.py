@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from tokennet.checks import positive, value_error
+from tokennet.checks import positive, type_error, value_error
 from tokennet.net.position import OrderPosition
 from tokennet.structure import Structure
 
@@ -21,10 +21,14 @@ class LearnedPosition(OrderPosition):
 
     Args:
         first: the row of the first position; rows before it are not read (RoBERTa has two).
+        scale: times the vectors (x-transformers has dim**-0.5).
     """
 
-    def __init__(self, num_tokens: int, dim: int, *, first: int = 0):
+    def __init__(self, num_tokens: int, dim: int, *, first: int = 0, scale: float = 1.0):
         super().__init__()
+        if isinstance(scale, bool) or not isinstance(scale, (int, float)):
+            raise type_error("scale", repr(scale), "a number", "e.g. dim**-0.5")
+        self.scale = float(scale)
         self.max_tokens = positive("num_tokens", num_tokens)
         self.dim = self.out_dim = positive("dim", dim)
         self.first = positive("first", first, minimum=0)
@@ -33,13 +37,17 @@ class LearnedPosition(OrderPosition):
 
     def at(self, place: Int[Tensor, " P"], dtype: torch.dtype) -> Float[Tensor, "P D"]:
         # padding may lie beyond the last place
-        return self.code.index_select(0, (place + self.first).clamp(max=self.code.shape[0] - 1))
+        at = (place + self.first).clamp(max=self.code.shape[0] - 1)
+        return self._scaled(self.code.index_select(0, at))
 
     def codes(self, structure: Structure, dtype: torch.dtype) -> Tensor:
         layout = structure.layout
         if len(layout.shape) == 2 and layout.padded_valid is None:
-            return self.code[self.first : self.first + layout.shape[1]]
+            return self._scaled(self.code[self.first : self.first + layout.shape[1]])
         return super().codes(structure, dtype)
+
+    def _scaled(self, code: Tensor) -> Tensor:
+        return code if self.scale == 1 else code * self.scale
 
 
 class SinusoidalPosition(OrderPosition):
