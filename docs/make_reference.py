@@ -2,12 +2,19 @@
 
 import inspect
 import re
+from operator import attrgetter
 from pathlib import Path
 from types import ModuleType
 
 import tokennet as tn
 
 PAGE = Path(__file__).with_name("reference.md")
+
+
+def inside(module: str) -> list[str]:
+    """The module, and the names in it that tokennet itself does not have."""
+    return [module, *(f"{module}.{n}" for n in getattr(tn, module).__all__ if n not in tn.__all__)]
+
 
 GROUPS = {
     "Structure: facts about a batch": [
@@ -68,7 +75,7 @@ GROUPS = {
         "Decoded", "greedy_decode", "sample_decode", "beam_decode",
     ],
     "A look inside": [
-        "influence", "is_transformer", "draw_influence", "inspect",
+        "influence", "is_transformer", "draw_influence", *inside("inspect"),
     ],
     "Laws": [
         "Law", "BatchIndependence", "PaddingBlindness", "LayoutAgreement", "Permutation",
@@ -93,7 +100,8 @@ GROUPS = {
         "draw_ranking", "draw_differences", "draw_grid", "draw_curves", "draw_costs", "draw_errors",
         "tasks",
     ],
-    "Published models, surgery": ["interop", "surgery"],
+    "Published models in and out": inside("interop"),
+    "Surgery": inside("surgery"),
     "Implementation": ["backend"],
     "Operations, from tokennet.ops": [
         "attend", "attend_gat", "attend_gatv2", "attend_ragged", "sddmm", "spmm", "gather_reduce",
@@ -173,9 +181,12 @@ def page() -> str:
     for title, names in GROUPS.items():
         lines += [f"## {title}", ""]
         for name in names:
-            value = getattr(tn if name in tn.__all__ else tn.ops, name)
+            public = name.split(".")[0] in tn.__all__
+            value = attrgetter(name)(tn if public else tn.ops)
             if isinstance(value, ModuleType):
-                lines += [f"### `{name}`", "", prose(value), "", *members(value), ""]
+                known = any(n.startswith(f"{name}.") for n in names)  # they follow, at length
+                lines += [f"### `{name}`", "", prose(value), ""]
+                lines += [] if known else [*members(value), ""]
                 continue
             lines += [f"### `{name}{signature(value)}`", "", prose(value), ""]
             if isinstance(value, type) and (found := methods(value)):
