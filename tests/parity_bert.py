@@ -128,13 +128,22 @@ def audited(one: nn.Module, two: nn.Module) -> Audited:
     return Audited(_Theirs(one), _Ours(two), example, {"tokens": 0, "mask": 1})
 
 
+LEFT = "the original counts the columns of padding in front of a sample as places"
+FIRST = "the original classifies by column 0, also where that is padding"
+NAMES = "the original counts as places what has another id than that of padding, also padding"
+
+
+def _differs(kind: str) -> dict[str, str]:
+    found = {"LeftPadding": LEFT, "GradientOf(LeftPadding)": LEFT}
+    if kind.startswith("Roberta"):
+        return {**found, "Padding": NAMES}
+    return {**found, "Padding": FIRST} if kind.endswith("SequenceClassification") else found
+
+
 def _case(kind: str, words: str = "", read: Any = inputs, **options: Any) -> Case:
-    name = f"{kind}, padded{words}"
-    bring = tn.interop.from_transformers
-    differs: dict[str, str] = {}
-    return Case(
-        name, "transformers", make(kind, **options), bring, read, theirs, ours, audited, differs
-    )
+    name, bring = f"{kind}, padded{words}", tn.interop.from_transformers
+    build, differs = make(kind, **options), _differs(kind)
+    return Case(name, "transformers", build, bring, read, theirs, ours, audited, differs)
 
 
 KINDS = (

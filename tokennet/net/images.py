@@ -31,6 +31,10 @@ class PatchTokenizer(Tokenizer):
     structure gets `grid = (rows, columns)`. With a `stride` smaller than the patch they overlap.
     With `patch=1` every pixel is a token. The image must hold whole patches; with `padding` rows
     of zeros on every side, of which some may be left over.
+
+    Args:
+        size: the only (height, width) of images that are taken: position codes of one grid are
+            wrong on another, also where it has as many patches. None: any.
     """
 
     def __init__(
@@ -42,6 +46,7 @@ class PatchTokenizer(Tokenizer):
         stride: int | None = None,
         padding: int = 0,
         bias: bool = True,
+        size: tuple[int, int] | None = None,
     ):
         super().__init__()
         self.channels = positive("channels", channels)
@@ -55,6 +60,14 @@ class PatchTokenizer(Tokenizer):
             raise value_error("padding", padding, f"less than patch ({patch})", "")
         self.bias = switch("bias", bias)
         self.map = nn.Conv2d(channels, dim, patch, self.stride, self.padding, bias=bias)
+        self.size = None if size is None else self._checked(size)
+
+    def _checked(self, size: tuple[int, int]) -> tuple[int, int]:
+        if not isinstance(size, tuple | list) or len(size) != 2:
+            raise type_error("size", repr(size), "a pair (height, width)", "e.g. (224, 224)")
+        height, width = (positive(f"size[{i}]", n) for i, n in enumerate(size))
+        self.grid(height, width)
+        return height, width
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of patches of an image of this size."""
@@ -75,6 +88,9 @@ class PatchTokenizer(Tokenizer):
     ) -> tuple[Tensor, Structure]:
         check_images(inputs, self.channels)
         check_place("inputs", inputs, self)
+        if self.size not in (None, tuple(inputs.shape[2:])):
+            allowed = f"{self.size}, the size of {type(self).__name__}"
+            raise value_error("height and width of the images", tuple(inputs.shape[2:]), allowed)
         grid = self.grid(inputs.shape[2], inputs.shape[3])
         x = self.map(inputs).flatten(2).transpose(1, 2)
         structure = structure_for(tuple(x.shape[:2]), inputs.device, structure)
