@@ -112,6 +112,37 @@ def _deit(seed: int, **more: Any) -> nn.Module:
     return VisionTransformerDistilled(**{**vit_options(seed), **more})
 
 
+def _mixer(seed: int, **more: Any) -> nn.Module:
+    import_timm()
+    from timm.models.mlp_mixer import MlpMixer
+
+    drawn = vit_options(seed)
+    names = ("img_size", "patch_size", "embed_dim", "num_classes")
+    options = {name: drawn[name] for name in names}
+    return MlpMixer(num_blocks=drawn["depth"], **options, **more)
+
+
+def _gmlp(seed: int) -> nn.Module:
+    import_timm()
+    from timm.layers import GatedMlp
+    from timm.models.mlp_mixer import SpatialGatingBlock
+
+    layers = {"block_layer": SpatialGatingBlock, "mlp_layer": GatedMlp}
+    return _mixer(seed, mlp_ratio=3 + seed % 3, **layers)
+
+
+def _convmixer(seed: int, **more: Any) -> nn.Module:
+    import_timm()
+    from timm.models.convmixer import ConvMixer
+
+    draw = random.Random(seed)
+    sizes = {
+        "dim": draw.choice([3, 6]), "depth": draw.choice([1, 2]), "patch_size": draw.choice([2, 4]),
+        "kernel_size": draw.choice([1, 3, 5]), "num_classes": draw.choice([3, 7]),
+    }  # fmt: skip
+    return ConvMixer(**sizes, **more)
+
+
 def _blocks(model: Any) -> list[nn.Module]:
     return list(model.blocks)
 
@@ -148,4 +179,11 @@ CASES = {
     "deit features": _case(
         "VisionTransformerDistilled, features", partial(_deit, num_classes=0, init_values=0.2)
     ),
+    "mixer": _case("MlpMixer", _mixer),
+    "mixer stem norm": _case(
+        "MlpMixer, norm of the patches", partial(_mixer, stem_norm=True, mlp_ratio=(1.5, 2.0))
+    ),
+    "gmlp": _case("MlpMixer, gMLP", _gmlp),
+    "convmixer": _case("ConvMixer", _convmixer),
+    "convmixer relu": _case("ConvMixer, ReLU", partial(_convmixer, act_layer=nn.ReLU)),
 }
