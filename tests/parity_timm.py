@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import tokennet as tn
 
-SIZE = 16  # pixels along a side, where nothing is drawn
+SIZE = 24  # pixels along a side, where nothing is drawn
 
 Options = Mapping[str, Any]
 
@@ -143,6 +143,27 @@ def _convmixer(seed: int, **more: Any) -> nn.Module:
     return ConvMixer(**sizes, **more)
 
 
+def _poolformer(seed: int, **more: Any) -> nn.Module:
+    import_timm()
+    from timm.layers import GroupNorm1
+    from timm.models.metaformer import MetaFormer
+
+    draw = random.Random(seed)
+    count = draw.choice([1, 2, 3])
+    options = {
+        "dims": [draw.choice([3, 5, 6]) for _ in range(count)],
+        "depths": [draw.choice([1, 2]) for _ in range(count)], "downsample_norm": None,
+        "mlp_act": nn.GELU, "mlp_bias": True, "norm_layers": GroupNorm1,
+        "layer_scale_init_values": 1e-5, "res_scale_init_values": None, "use_mlp_head": False,
+        "num_classes": draw.choice([3, 7]),
+    }  # fmt: skip
+    return MetaFormer(**{**options, **more})
+
+
+def _last_stage(model: Any) -> list[nn.Module]:
+    return list(model.stages[-1].blocks)
+
+
 def _blocks(model: Any) -> list[nn.Module]:
     return list(model.blocks)
 
@@ -186,4 +207,10 @@ CASES = {
     "gmlp": _case("MlpMixer, gMLP", _gmlp),
     "convmixer": _case("ConvMixer", _convmixer),
     "convmixer relu": _case("ConvMixer, ReLU", partial(_convmixer, act_layer=nn.ReLU)),
+    "poolformer": _case("MetaFormer, PoolFormer", _poolformer, _last_stage),
+    "poolformer plain": _case(
+        "MetaFormer, PoolFormer without layer scale",
+        partial(_poolformer, layer_scale_init_values=None, mlp_bias=False, pool_size=5),
+        _last_stage,
+    ),
 }

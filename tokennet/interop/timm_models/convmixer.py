@@ -13,6 +13,7 @@ from tokennet.mixers import Convolution, Mixer, Pointwise, Sequential, TokenWise
 from tokennet.net import BatchNorm, MeanReadout, PatchTokenizer, PreNorm, TokenNet
 from tokennet.topology import Neighborhood
 
+HOME = "timm.models.convmixer"
 STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 
@@ -68,6 +69,12 @@ def describe(model: Any) -> dict[str, Any]:
     parts.alike(blocks, "blocks")
     stem, block = model.stem, blocks[0]
     inner = block[0].fn
+    layers = [("stem", stem, 3), ("blocks.0", block, 4), ("blocks.0.0.fn", inner, 3)]
+    for name, part, size in layers:
+        if len(part) != size:
+            raise value_error(f"layers of {name}", len(part), str(size))
+    if parts.class_name(block[0], HOME) != "Residual":
+        raise value_error("blocks.0.0", parts.class_name(block[0], HOME), "Residual")
     norms, acts = (stem[2], inner[2], block[3]), (stem[1], inner[1], block[2])
     for name, conv, expected in (
         ("stem.0", stem[0], {"stride": stem[0].kernel_size, "padding": (0, 0), "groups": 1}),
