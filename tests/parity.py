@@ -33,6 +33,8 @@ class Case:
         audit: both as plain modules that are called alike, for `tn.audit`.
         differs: where the original has a defect: the names of the properties on which audits of
             the two disagree, and what is different on purpose, in words.
+        imprecise: why float32 of the original is no measure (its own rounding errors are larger
+            than the tolerance); then float64 is compared only.
     """
 
     name: str
@@ -44,6 +46,12 @@ class Case:
     ours: Callable[["tn.TokenNet", Any], Results]
     audit: "Callable[[nn.Module, tn.TokenNet], Audited] | None" = None
     differs: Mapping[str, str] = field(default_factory=dict)
+    imprecise: str = ""
+
+    @property
+    def dtypes(self) -> list[torch.dtype]:
+        """Those in which the two are compared."""
+        return [torch.float64] if self.imprecise else list(TOLERANCE)
 
 
 @dataclass(frozen=True)
