@@ -162,10 +162,18 @@ def _audit(theirs: Any, ours: "tn.TokenNet") -> Audited:
     return Audited(_Plain(theirs), _Called(ours), (x, mask), {"tokens": "x", "mask": "mask"})
 
 
-def _case(name: str, make: Callable[[int], nn.Module], audited: bool = True) -> Case:
+FEATURES = {"NaNPadding": "NaN in padding reaches real tokens, through weights of zero"}
+COLUMNS = dict.fromkeys(
+    ("LeftPadding", "GradientOf(LeftPadding)"), "learned positions count columns, not tokens"
+)
+
+
+def _case(
+    name: str, make: Callable[[int], nn.Module], audited: bool, differs: dict[str, str]
+) -> Case:
     return Case(
         name, "x_transformers", make, tn.interop.from_x_transformers, _inputs, _theirs, _ours,
-        _audit if audited else None,
+        _audit if audited else None, differs,
     )  # fmt: skip
 
 
@@ -175,6 +183,7 @@ CASES = {
             name,
             lambda seed, kind=kind, more=more: make_layers(kind, seed, more(seed)),
             "cross" not in name,
+            FEATURES,
         )
         for name, (kind, more) in LAYERS.items()
     },
@@ -182,6 +191,8 @@ CASES = {
         name: _case(
             name,
             lambda seed, kind=kind, own=own, inner=inner: _wrapped(kind, seed, own(seed), inner),
+            True,
+            {} if "rotary" in name else COLUMNS,
         )
         for name, (kind, own, inner) in WRAPPERS.items()
     },

@@ -5,6 +5,7 @@ part, attribute, shape or buffer then differs comes from an option that is not, 
 """
 
 import functools
+import importlib
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from tokennet.checks import value_error
 
 _LAYERS = ("Encoder", "Decoder")
+MISSING = type("Missing", (), {"__repr__": lambda self: "missing"})()
 
 
 def describe(module: nn.Module) -> dict[str, Any]:
@@ -30,8 +32,7 @@ def describe(module: nn.Module) -> dict[str, Any]:
 
 def _again(kind: str, options: dict[str, Any]) -> nn.Module:
     """A module of these options, with weights of no use."""
-    import x_transformers
-
+    x_transformers = importlib.import_module("x_transformers")
     given = dict(options)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         if kind not in _LAYERS:
@@ -135,37 +136,26 @@ def _wrapper(module: Any) -> dict[str, Any]:
 
 def differences(one: nn.Module, two: nn.Module, path: str = "") -> Iterator[tuple[str, str, str]]:
     """Where two modules of x-transformers are not alike, but for their weights: path and both."""
-    if type(one) is not type(two):
-        yield path or "class", type(one).__name__, type(two).__name__
-        return
-    for table in (_attributes, _tensors):
-        mine, other = table(one), table(two)
-        for name in sorted(mine.keys() | other.keys()):
-            found, expected = mine.get(name, "missing"), other.get(name, "missing")
-            if not _alike(found, expected):
-                yield path + name, _words(found), _words(expected)
-    for name in dict.fromkeys([*one._modules, *two._modules]):
-        part, fresh = one._modules.get(name), two._modules.get(name)
-        if part is None or fresh is None:
-            if part is not fresh:
-                yield path + name, type(part).__name__, type(fresh).__name__
-        else:
-            yield from differences(part, fresh, f"{path}{name}.")
+    mine, other = _facts(one), _facts(two)
+    for name in dict.fromkeys([*mine, *other]):
+        found, expected = mine.get(name, MISSING), other.get(name, MISSING)
+        both = isinstance(found, nn.Module) and isinstance(expected, nn.Module)
+        if both and type(found) is type(expected):
+            yield from differences(found, expected, f"{path}{name}.")
+        elif both or not _alike(found, expected):
+            yield path + name, _words(found), _words(expected)
 
 
-def _attributes(module: nn.Module) -> dict[str, Any]:
-    return {n: v for n, v in vars(module).items() if not n.startswith("_") and n != "training"}
-
-
-def _tensors(module: nn.Module) -> dict[str, Any]:
-    """Shapes of weights; buffers themselves, as they follow from options."""
-    found: dict[str, Any] = {
-        n: None if p is None else list(p.shape) for n, p in module._parameters.items()
-    }
-    kept = dict(module._buffers)
+def _facts(module: nn.Module) -> dict[str, Any]:
+    """Attributes, shapes of weights, buffers (they follow from options), parts."""
+    found = {n: v for n, v in vars(module).items() if not n.startswith("_")}
+    found |= {n: None if p is None else list(p.shape) for n, p in module._parameters.items()}
+    found |= module._buffers | module._modules
+    for name in ("training", "can_cache_kv", "can_cache_kv_outside_max_seq_len"):
+        found.pop(name, None)  # follow from others
     if type(module).__name__ == "AlibiPositionalBias":
-        kept.pop("bias", None)  # made of the slopes at the first call
-    return found | kept
+        found.pop("bias", None)  # made of the slopes at the first call
+    return found
 
 
 def _alike(one: Any, two: Any) -> bool:
@@ -195,4 +185,6 @@ def _is_softmax(call: functools.partial[Any]) -> bool:
 def _words(value: Any) -> str:
     if isinstance(value, Tensor):
         return f"a tensor {list(value.shape)}"
+    if isinstance(value, nn.Module):
+        return type(value).__name__
     return getattr(value, "__name__", None) or repr(value)[:60]
