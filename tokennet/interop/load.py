@@ -70,7 +70,8 @@ def from_transformers(
 def from_timm(source: Source, config: Mapping[str, Any] | None = None) -> TokenNet:
     """ViT, DeiT, MLP-Mixer, gMLP, ConvMixer, PoolFormer: images `[B, 3, H, W]` to class scores.
 
-    `source` and `config` as in `from_torch`.
+    `source` and `config` as in `from_torch`, or a downloaded folder: timm's config.json names an
+    architecture, `{"architecture": "vit_small_patch16_224", "num_classes": 1000}`.
     """
     return _bring("timm", source, config)
 
@@ -99,6 +100,7 @@ def _bring(
         kind = (options.get("architectures") or [None])[0]
         name = "config.architectures"
     else:
+        options = getattr(package_of(library), "spelled_out", dict)(options)
         kind, name = options.pop("kind", None), "config.kind"
     if not isinstance(kind, str):
         raise value_error(name, kind, "the name of the model's class", 'e.g. "BertModel"')

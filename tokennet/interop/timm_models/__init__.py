@@ -5,6 +5,9 @@ from typing import Any
 from torch import nn
 
 from tokennet.interop.live import live_class
+from tokennet.interop.timm_models.architectures import spelled_out
+
+__all__ = ["READERS", "describe", "spelled_out"]
 
 READERS = {
     "ConvMixer": "convmixer",
