@@ -9,13 +9,16 @@ from tokennet.interop.load import (
     from_x_transformers,
 )
 from tokennet.interop.origin import Origin
+from tokennet.interop.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
     "Origin",
     "export_state",
+    "from_pretrained",
     "from_pyg",
     "from_timm",
     "from_torch",
     "from_transformers",
     "from_x_transformers",
+    "save_pretrained",
 ]

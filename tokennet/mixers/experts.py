@@ -44,7 +44,7 @@ class MixtureOfExperts(Mixer):
     ):
         super().__init__()
         self.dim = self.out_dim = positive("dim", dim)
-        positive("hidden_dim", hidden_dim)
+        self.hidden_dim = positive("hidden_dim", hidden_dim)
         positive("num_experts", num_experts)
         self.top_k = positive("top_k", top_k)
         if top_k > num_experts:

@@ -1,0 +1,281 @@
+"""Any net in a folder, and back: the same bits, or refused by name."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+import tokennet as tn
+from tokennet.interop.compare import tree_difference
+
+save, load = tn.interop.save_pretrained, tn.interop.from_pretrained
+
+
+def jitter(module: nn.Module) -> nn.Module:
+    """No zeros and ones as they are made."""
+    with torch.no_grad():
+        for p in module.parameters():
+            p.add_(0.1 * torch.randn_like(p))
+    return module
+
+
+def text_net(dtype: torch.dtype = torch.float32, **given: Any) -> tn.TokenNet:
+    block = tn.Block(8, tn.Attention(8, 2, tn.Causal() & tn.Window(3)))
+    tokenizer = tn.ClassToken(tn.EmbeddingTokenizer(11, 8))
+    net = tn.TokenNet(tokenizer, [tn.LearnedPosition(9, 8), block], tn.ClassReadout(8, 3, **given))
+    return jitter(net).to(dtype).eval()
+
+
+def ids() -> Tensor:
+    return torch.randint(11, (3, 6))
+
+
+def bits(net: tn.TokenNet, folder: Path, inputs: Any, classes: tuple[type, ...] = ()) -> Any:
+    """Saves and loads; asserts the same answer, bit by bit, and the same parts. The loaded net."""
+    found = load(save(net, folder), classes=classes)
+    assert tree_difference(found, net) is None
+    assert not any(m.training for m in found.modules())
+    with torch.no_grad():
+        y, z = net.eval()(*inputs), found(*inputs)
+    assert torch.equal(y, z)
+    assert y.dtype == z.dtype
+    assert y.std() > 1e-4
+    return found
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float16])
+def test_dtypes(dtype: torch.dtype, tmp_path: Path) -> None:
+    net = bits(text_net(dtype), tmp_path, (ids(),))
+    assert {p.dtype for p in net.parameters()} == {dtype}
+
+
+def test_buffers_that_were_rounded(tmp_path: Path) -> None:
+    """ALiBi's slopes are no part of a state dict, but after bfloat16 they are others."""
+    score = tn.DotScore() + tn.AlibiBias(12)
+    mixers = [tn.Attention(12, 12, score=score)]
+    net = tn.TokenNet(tn.EmbeddingTokenizer(11, 12), mixers, tn.MeanReadout(12, 2))
+    net.to(torch.bfloat16).float()
+    assert net.state_dict().keys() == {n for n, _ in net.named_parameters()}
+    slope = bits(net, tmp_path, (ids(),)).mixers[0].score.biases[0].slope
+    assert not torch.equal(slope, tn.AlibiBias(12).slope)
+
+
+def test_exchanged_parts(tmp_path: Path) -> None:
+    """What was set after the constructor is told as `parts`."""
+    net = text_net()
+    attention = net.mixers[1].mixers[0].mixer
+    attention.with_maps(query=nn.Sequential(nn.Linear(8, 5), nn.SiLU(), nn.Linear(5, 8)))
+    net.mixers[1].mixers[1].mixer.map[1] = nn.GELU("tanh")
+    net.readout.map = nn.Linear(8, 3, bias=False)
+    found = bits(jitter(net), tmp_path, (ids(),))
+    assert found.mixers[1].mixers[1].mixer.map[1].approximate == "tanh"
+    text = json.loads((tmp_path / "config.json").read_text())
+    assert list(text["net"]["mixers"][1]["mixers"][0]["mixer"]["parts"]) == ["query"]
+
+
+def test_shared_modules_and_tied_weights(tmp_path: Path) -> None:
+    """T5's bias in every block, one map at two places, a head tied to the embedding."""
+    bias = tn.RelativeBias(2)
+    blocks = [tn.Attention(8, 2, score=tn.DotScore() + bias) for _ in range(3)]
+    blocks[2].key = blocks[0].key
+    head = nn.Linear(8, 11)
+    net = tn.TokenNet(tn.EmbeddingTokenizer(11, 8), blocks, tn.TokenReadout(8, 11, map=head))
+    head.weight = net.tokenizer.embedding.weight
+    found = bits(jitter(net), tmp_path, (ids(),))
+    first, second, third = found.mixers
+    assert first.score.biases[0] is second.score.biases[0] is third.score.biases[0]
+    assert third.key is first.key
+    assert second.key is not first.key
+    assert found.readout.map.weight is found.tokenizer.embedding.weight
+    stored = load_file(tmp_path / "model.safetensors")
+    assert len(stored) == len(list(net.parameters()))
+    found(ids()).sum().backward()
+    assert found.readout.map.weight.grad is not None
+
+
+def test_frozen_weights_stay_frozen(tmp_path: Path) -> None:
+    net = text_net()
+    net.tokenizer.requires_grad_(False)
+    found = bits(net, tmp_path, (ids(),))
+    frozen = {n for n, p in found.named_parameters() if not p.requires_grad}
+    assert frozen == {n for n, _ in found.named_parameters() if n.startswith("tokenizer")}
+
+
+class Shift(tn.Mixer):
+    """A user's mixer, with a table that is a buffer and a part that is given."""
+
+    def __init__(self, by: int, inner: nn.Module, *, activation: type[nn.Module] = nn.Tanh):
+        super().__init__()
+        self.by, self.inner, self.activation = by, inner, activation
+        self.register_buffer("table", torch.arange(8.0))
+
+    def forward(self, x: Tensor, structure: tn.Structure) -> Tensor:
+        return self.activation()(x.roll(self.by, -1) + self.inner(x) + self.table)
+
+
+class Forgetful(tn.Mixer):
+    def __init__(self, by: int):
+        super().__init__()
+        self.amount = by
+
+    def forward(self, x: Tensor, structure: tn.Structure) -> Tensor:
+        return x * self.amount
+
+
+class Plain(tn.Mixer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = torch.randn(8)
+
+    def forward(self, x: Tensor, structure: tn.Structure) -> Tensor:
+        return x + self.table
+
+
+def net_of(*mixers: tn.Mixer) -> tn.TokenNet:
+    return tn.TokenNet(tn.EmbeddingTokenizer(11, 8), mixers, tn.MeanReadout(8, 3))
+
+
+def test_own_classes(tmp_path: Path) -> None:
+    net = net_of(Shift(3, nn.Linear(8, 8), activation=nn.Sigmoid))
+    bits(net, tmp_path, (ids(),), (Shift,))
+    with pytest.raises(ValueError, match=r"Shift.*pass it: .*classes=\[Shift\]"):
+        load(tmp_path)
+    with pytest.raises(TypeError, match="classes is Shift"):
+        load(tmp_path, classes=[net.mixers[0]])
+
+
+def _hooked() -> tn.TokenNet:
+    net = net_of(tn.Attention(8, 2))
+    net.mixers[0].query.register_forward_hook(lambda *_: None)
+    return net
+
+
+def _patched() -> tn.TokenNet:
+    net = net_of(tn.Attention(8, 2))
+    net.mixers[0].forward = lambda x, structure: x
+    return net
+
+
+def _altered() -> tn.TokenNet:
+    net = net_of(tn.GraphAttention(8, 2))
+    net.mixers[0].head_dim = 3
+    return net
+
+
+def _view() -> tn.TokenNet:
+    net = net_of(tn.Attention(8, 2))
+    net.mixers[0].query.weight.data = net.mixers[0].key.weight.data
+    return net
+
+
+def _parametrised() -> tn.TokenNet:
+    net = net_of(tn.Attention(8, 2))
+    nn.utils.parametrizations.weight_norm(net.mixers[0].query)
+    return net
+
+
+def _named_alike() -> tn.TokenNet:
+    other = type("Shift", (Shift,), {})
+    return net_of(Shift(1, nn.Linear(8, 8)), other(1, nn.Linear(8, 8)))
+
+
+REFUSED: dict[str, tuple[Callable[[], tn.TokenNet], str]] = {
+    "an argument that was not kept": (lambda: net_of(Forgetful(3)), "write self.by = by"),
+    "a plain tensor": (lambda: net_of(Plain()), r"mixers\[0\].table is a plain tensor"),
+    "a hook": (_hooked, "hooks of mixers.0.query"),
+    "another forward": (_patched, r"mixers\[0\].forward is a function, expected missing"),
+    "an attribute that was changed": (_altered, r"mixers\[0\].head_dim is 3, expected 4"),
+    "two parameters in one memory": (_view, "in the memory of mixers.0"),
+    "a parametrisation": (_parametrised, "parametrizations of mixers.0.query"),
+    "classes of one name": (_named_alike, "one of two classes Shift"),
+    "a function": (
+        lambda: net_of(tn.SAGEConvolution(8, pool=lambda v, s, n: v[:n])),
+        r"mixers\[0\].pool is .*lambda",
+    ),
+    "a class of torch": (
+        lambda: net_of(tn.TokenWise(nn.TransformerEncoderLayer(8, 2))),
+        "torch.nn.modules.transformer.TransformerEncoderLayer",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(name: str, tmp_path: Path) -> None:
+    make, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        save(make(), tmp_path / "net")
+    assert not (tmp_path / "net").exists(), "nothing is left behind"
+
+
+def test_only_nets(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="net is Linear, expected a TokenNet"):
+        save(nn.Linear(2, 2), tmp_path)
+
+
+def _edited(folder: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    """The description in both files, changed by somebody who knows how it is sealed."""
+    from tokennet.interop.stored import _seal
+
+    config = json.loads((folder / "config.json").read_text())
+    change(config)
+    config["checksum"] = _seal(config)
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(load_file(folder / "model.safetensors"), folder / "model.safetensors")
+
+
+def _first_mixer(config: dict[str, Any]) -> dict[str, Any]:
+    return config["net"]["mixers"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: _first_mixer(c).update(type="os.system"), "type of .*'os.system'"),
+        (lambda c: _first_mixer(c).update(type="nn.LSTM"), "type of .*'nn.LSTM'"),
+        (lambda c: _first_mixer(c).update(type="own.Evil"), "own|Evil"),
+        (lambda c: _first_mixer(c).update(type=["x"]), "type of"),
+        (lambda c: _first_mixer(c).update(dim=9), r"arguments of .*mixers\[0\] \(Attention\)"),
+        (lambda c: _first_mixer(c).update(colour=9), "with 'colour'"),
+        (lambda c: _first_mixer(c).update(score={"same": 5}), "the same as 5"),
+        (lambda c: _first_mixer(c).update(score={"eval": "1"}), "description of .*score"),
+        (lambda c: _first_mixer(c).update(score={"function": "exec"}), "'exec'"),
+        (lambda c: c.update(net={"type": "Full"}), "description of net is Full"),
+        (lambda c: c.update(net={"type": "nn.Identity"}), "stored net is Identity"),
+        (lambda c: c.update(tied=[["mixers.0.query.weight", "x"]]), "tied weights"),
+        (lambda c: c["net"]["readout"]["map"].update(out_features=10**12), "shape of readout.map"),
+        (lambda c: c["net"]["mixers"].pop(), "weight mixers.0.key.bias is left over"),
+        (lambda c: c.update(format_version=2), "format_version .* newer tokennet"),
+    ],
+)  # fmt: skip
+def test_files_that_say_something_else(
+    change: Callable[[dict[str, Any]], Any], message: str, tmp_path: Path
+) -> None:
+    """No class but the known ones is made, and no weight is made before its size is checked."""
+    save(net_of(tn.Attention(8, 2)), tmp_path)
+    _edited(tmp_path, change)
+    with pytest.raises((ValueError, TypeError), match=message):
+        load(tmp_path)
+
+
+def test_an_import_is_given_back(tmp_path: Path) -> None:
+    """The origin is stored too, with weights that the net has no use for."""
+    original = nn.LSTM(3, 5, num_layers=2, batch_first=True)
+    net = tn.interop.from_torch(original)
+    kept = {"more": torch.randn(3), "steps": torch.tensor(7)}
+    names = (*net.origin.names, *kept)
+    config = {**net.origin.config, "sizes": (1, 2.5, None), "labels": {0: "a"}, "nan": [1e400]}
+    net.origin = tn.interop.Origin("torch", "LSTM", config, names, kept)
+    found = bits(net, tmp_path, (torch.randn(2, 4, 3),))
+    assert found.origin.config == config
+    assert found.origin.names == names
+    assert {n: t.tolist() for n, t in found.origin.kept.items()} == {
+        n: t.tolist() for n, t in kept.items()
+    }
+    found.origin = tn.interop.from_torch(original).origin
+    for name, t in tn.interop.export_state(found).items():
+        assert torch.equal(t, original.state_dict()[name])
