@@ -47,7 +47,9 @@ def bring(
             for name in line.ours:
                 own[name].requires_grad_(False)
     kept = {n: t.detach().clone() for n, t in state.items() if n not in used}
-    draft.net.origin = Origin(library, kind, dict(config), tuple(state), kept)
+    tied = [n.theirs for n in draft.lines if n.again and n.ours and n.theirs not in state]
+    names = (*state, *tied)  # files leave out what the original has under two names
+    draft.net.origin = Origin(library, kind, dict(config), names, kept)
     return draft.net
 
 
@@ -71,6 +73,9 @@ def load(net: TokenNet, lines: Sequence[Line], state: Mapping[str, Tensor], kind
             shape = list(line.write(mine).shape)
             allowed = f"{shape} as the options of {kind} say"
             raise value_error(f"shape of {line.theirs}", list(theirs.shape), allowed)
+        if mine and theirs.is_floating_point() != mine[0].is_floating_point():
+            hint = "quantised weights mean nothing without their scales"
+            raise value_error(f"dtype of {line.theirs}", theirs.dtype, f"{mine[0].dtype}", hint)
         if line.again:
             back = line.write(mine).to(theirs.device)
             if not torch.equal(theirs, back.to(theirs.dtype)):

@@ -12,6 +12,8 @@ from tokennet.checks import kind_of, type_error, value_error
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 INDEX = "model.safetensors.index.json"
+INDICES = (INDEX, "pytorch_model.bin.index.json")
+SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
 
 
 def read_state(source: Any) -> dict[str, Tensor]:
@@ -20,13 +22,14 @@ def read_state(source: Any) -> dict[str, Tensor]:
         return _checked(source, "source")
     path = _path(source)
     if path.is_dir():
-        if (path / INDEX).exists():
-            return _sharded(path)
-        found = next((path / name for name in WEIGHTS if (path / name).exists()), None)
+        names = [name for pair in zip(WEIGHTS, INDICES, strict=True) for name in pair]
+        found = next((path / name for name in names if (path / name).exists()), None)
         if found is None:
             allowed = f"a folder with {' or '.join(WEIGHTS)}"
             raise value_error("source", str(path), allowed)
         path = found
+    if path.name in INDICES:
+        return _sharded(path)
     return _checked(_load(path), str(path))
 
 
@@ -37,7 +40,7 @@ def read_config(source: Any, config: Any) -> dict[str, Any]:
     if config is None and isinstance(source, Mapping):
         raise value_error("config", None, "the options of the model", "a state dict has none")
     path = _path(source if config is None else config)
-    if path.is_file() and path.suffix != ".json":
+    if path.is_file() and (path.suffix != ".json" or path.name in INDICES):
         path = path.parent
     path = path / "config.json" if path.is_dir() else path
     if not path.exists():
@@ -73,8 +76,6 @@ def _load(path: Path) -> Any:
 
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
     except Exception as error:
         text = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise value_error(
@@ -83,19 +84,26 @@ def _load(path: Path) -> Any:
         ) from None  # fmt: skip
 
 
-def _sharded(folder: Path) -> dict[str, Tensor]:
-    index = read_json(folder / INDEX)
+def _sharded(path: Path) -> dict[str, Tensor]:
+    """The tensors of all files that an index lists."""
+    index = read_json(path)
     names = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(names, dict):
-        raise value_error(f"content of {INDEX}", "without weight_map", "an index of weights")
+    if not isinstance(names, dict) or not names:
+        raise value_error(f"content of {path.name}", "without weight_map", "an index of weights")
+    for name in names.values():
+        beside = isinstance(name, str) and Path(name).name == name
+        if not beside or Path(name).suffix not in SUFFIXES:
+            allowed = "names of files of weights beside it"
+            raise value_error(f"weight_map of {path.name}", repr(name), allowed)
     state: dict[str, Tensor] = {}
     for name in sorted(set(names.values())):
-        if Path(name).name != name:
-            raise value_error(f"weight_map of {INDEX}", repr(name), "names of files beside it")
-        state |= _checked(_load(_path(folder / name)), name)
+        for key, t in _checked(_load(_path(path.parent / name)), name).items():
+            if names.get(key) != name:
+                raise value_error(f"content of {name}", f"with {key!r}", "what the index lists")
+            state[key] = t
     missing = sorted(set(names) - set(state))
     if missing:
-        raise value_error(f"tensors of {INDEX}", f"without {missing[0]}", "all that it lists")
+        raise value_error(f"tensors of {path.name}", f"without {missing[0]}", "all that it lists")
     return state
 
 
