@@ -25,11 +25,11 @@ class Sorter(lightning.LightningModule):
         super().__init__()
         self.net = make_net()
 
-    def training_step(self, step: torch.Tensor, _: int) -> torch.Tensor:
-        return loss_of(self.net, int(step), self.device)
+    def training_step(self, _: torch.Tensor) -> torch.Tensor:
+        return loss_of(self.net, self.global_step, self.device)
 
-    def validation_step(self, step: torch.Tensor, _: int) -> None:
-        self.log("loss", loss_of(self.net, int(step), self.device), sync_dist=True, batch_size=1)
+    def validation_step(self, _: torch.Tensor) -> None:
+        self.log("loss", loss_of(self.net, UNSEEN, self.device), sync_dist=True, batch_size=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.parameters(), 3e-3)
@@ -43,16 +43,14 @@ def main(
         "enable_progress_bar": False,
     }  # fmt: skip
     trainer = lightning.Trainer(
-        max_steps=steps, max_epochs=1, devices=devices, num_sanity_val_steps=0,
+        max_steps=steps, max_epochs=-1, devices=devices, num_sanity_val_steps=0,
         use_distributed_sampler=False, strategy="ddp" if devices > 1 else "auto", **quiet,
     )  # fmt: skip
     path = Path(resume) / "last.ckpt" if resume else None
-    # an item is the number of a step, of which each process takes its share
-    numbers = DataLoader(range(steps), batch_size=None)
-    unseen = DataLoader([UNSEEN], batch_size=None)
+    ticks = DataLoader(range(devices))  # the batch is known by the number of the step
     module = Sorter()
-    trainer.fit(module, numbers, ckpt_path=path, weights_only=True)
-    loss = trainer.validate(module, unseen, verbose=False)[0]["loss"]
+    trainer.fit(module, ticks, ckpt_path=path, weights_only=True)
+    loss = trainer.validate(module, ticks, verbose=False)[0]["loss"]
     if save:
         trainer.save_checkpoint(Path(save) / "last.ckpt")
     if trainer.is_global_zero:
