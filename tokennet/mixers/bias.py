@@ -77,7 +77,11 @@ class RelativeBias(Bias):
 
     def forward(self, place: Place) -> Tensor:
         table = self.table if self.scale == 1 else self.table * self.scale
-        return _pairs_last(nn.functional.embedding(self.bucket(place.offset), table))
+        most = self.max_distance  # beyond it all offsets share a bucket
+        each = torch.arange(-most, most + 1, device=table.device)
+        table = nn.functional.embedding(self.bucket(each), table)  # [2 most + 1, H]
+        offset = place.offset.clamp(-most, most) + most
+        return _pairs_last(nn.functional.embedding(offset, table))
 
 
 class AlibiBias(Bias):

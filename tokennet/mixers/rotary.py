@@ -60,20 +60,29 @@ class Rotary(QueryKeyMap):
         if q.shape[-1] != self.head_dim:
             raise value_error("head_dim of Rotary", self.head_dim, f"{q.shape[-1]}, a head's")
         target, source = place.positions
-        return self.turn(q, target), self.turn(k, source)
+        own = self._waves(q, target)
+        return _turned(q, *own), _turned(k, *(own if source is target else self._waves(k, source)))
 
     def turn(
         self, x: Float[Tensor, "*tokens H D"], position: Int[Tensor, "*places"]
     ) -> Float[Tensor, "*tokens H D"]:
         """x with its channels turned by the angles of the positions."""
+        return _turned(x, *self._waves(x, position))
+
+    def _waves(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosine and sine of the angles of each position, `[..., 1, R/2]`, like x."""
         half = self.rotary_dim // 2
         dtype = self.angles or torch.promote_types(x.dtype, torch.float32)
         step = torch.arange(half, device=x.device, dtype=self.angles or torch.float32) / half
         turns = (1.0 / self.base**step).to(dtype)
         angle = position.to(dtype)[..., None, None] * turns  # [..., 1, R/2]
-        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-        a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-        return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+        return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+
+
+def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    half = cos.shape[-1]
+    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
+    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
 
 
 class QueryKeyNorm(QueryKeyMap):
