@@ -279,3 +279,32 @@ def test_an_import_is_given_back(tmp_path: Path) -> None:
     found.origin = tn.interop.from_torch(original).origin
     for name, t in tn.interop.export_state(found).items():
         assert torch.equal(t, original.state_dict()[name])
+
+
+def test_a_changed_import_is_not_given_back() -> None:
+    """Also where the same class has the same weights and computes something else."""
+
+    def mixer(net: Any) -> Any:
+        return net.mixers[0]
+
+    def swapped(net: Any) -> Any:
+        net.mixers[0] = tn.GRU(3, 5)
+
+    def tied(net: Any) -> None:
+        mixer(net).bias_ih_l0 = mixer(net).bias_hh_l0
+
+    changes: dict[str, Callable[[Any], Any]] = {
+        "mixers.0 of the net is a GRU, expected a LSTM": swapped,
+        "mixers.0.num_layers of the net is 1, expected 2": (
+            lambda net: setattr(mixer(net), "num_layers", 1)
+        ),
+        "readout.map of the net is a Tanh": lambda net: setattr(net.readout, "map", nn.Tanh()),
+        "mixers.0.weight_ih_l0": lambda net: mixer(net).register_parameter("weight_ih_l0", None),
+        "bias_ih_l0": tied,
+    }
+    for message, change in changes.items():
+        net = tn.interop.from_torch(nn.LSTM(3, 5, num_layers=2, batch_first=True))
+        tn.interop.export_state(net)
+        change(net)
+        with pytest.raises(ValueError, match=message):
+            tn.interop.export_state(net)

@@ -1,5 +1,7 @@
 """The classes that a stored net may name: a file chooses among them and brings no code."""
 
+import importlib
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -27,6 +29,8 @@ LAYERS = (
 )  # fmt: skip
 FUNCTIONS = ("segment_max", "segment_mean", "segment_min", "segment_std", "segment_sum")
 DTYPES = ("float16", "bfloat16", "float32", "float64", "int8", "int32", "int64", "bool")
+
+PATH = re.compile(r"(mixers|net|interop)(\.[a-z]\w*)+\.[A-Z]\w*")
 
 
 def _public() -> dict[str, type]:
@@ -62,6 +66,9 @@ class Catalogue:
         package = kind.__module__.split(".")[0]
         if package == "torch_geometric" and _pyg(kind.__name__) is kind:
             return f"pyg.{kind.__name__}"
+        inside = f"{kind.__module__.removeprefix('tokennet.')}.{kind.__name__}"
+        if _inside(inside) is kind:
+            return inside
         if package in ("tokennet", "torch") or kind.__name__ == "Parametrized":
             raise value_error(
                 where, f"a {kind.__module__}.{kind.__qualname__}", "a public class of tokennet, or "
@@ -85,12 +92,29 @@ class Catalogue:
             found = _pyg(name.removeprefix("pyg."))
             if found is not None:
                 return found
+        inside = _inside(name)
+        if inside is not None:
+            return inside
         if not isinstance(name, str) or name not in self._public:
             raise value_error(
                 f"type of {where}", repr(name)[:60], "a class that this tokennet knows",
                 "a newer version may know it; the file may also be damaged",
             )  # fmt: skip
         return self._public[name]
+
+
+def _inside(name: Any) -> type | None:
+    """A module of tokennet that has no public name, by its file: `mixers.file.Name`."""
+    if not isinstance(name, str) or not PATH.fullmatch(name):
+        return None
+    file, _, short = name.rpartition(".")
+    try:
+        module = importlib.import_module(f"tokennet.{file}")
+    except ModuleNotFoundError:
+        return None
+    found = getattr(module, short, None)
+    is_module = isinstance(found, type) and issubclass(found, nn.Module)
+    return found if is_module and found.__module__ == module.__name__ else None
 
 
 def _pyg(name: str) -> type | None:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 INTERNAL = {*vars(nn.Module()), "origin", "_compiled_call_impl"}
 """Attributes of every module; the origin of a net is stored beside its description."""
 
+Ignore = Callable[[nn.Module, str], bool]
+
 
 class Difference(NamedTuple):
     """The first place where two nets are not alike."""
@@ -19,13 +21,13 @@ class Difference(NamedTuple):
 
 
 def tree_difference(
-    found: nn.Module, expected: nn.Module, ignore: Callable[[nn.Module, str], bool] | None = None
+    found: nn.Module, expected: nn.Module, ignore: Ignore | None = None
 ) -> Difference | None:
     """The first difference, or None; numbers of the weights are not compared.
 
-    `ignore(module, name)`: whether an attribute may differ.
+    `ignore(module, name)`: whether an attribute or a child may differ.
     """
-    pairs = list(_pairs("", found, expected))
+    pairs = list(_pairs("", found, expected, ignore))
     for where, one, two in pairs:
         if one is None or two is None:
             return Difference(where, _kind(one), _kind(two))
@@ -39,7 +41,7 @@ def own_difference(
     where: str,
     found: nn.Module,
     expected: nn.Module,
-    ignore: Callable[[nn.Module, str], bool] | None = None,
+    ignore: Ignore | None = None,
 ) -> Difference | None:
     """The first difference of the modules themselves, without their children."""
     if type(found) is not type(expected):
@@ -91,15 +93,21 @@ def alike(one: Any, two: Any) -> bool:
 
 
 def _pairs(
-    where: str, found: nn.Module | None, expected: nn.Module | None
+    where: str,
+    found: nn.Module | None,
+    expected: nn.Module | None,
+    ignore: Ignore | None = None,
 ) -> Iterator[tuple[str, nn.Module | None, nn.Module | None]]:
     yield where, found, expected
     if found is None or expected is None or type(found) is not type(expected):
         return
     one, two = found._modules, expected._modules
     for name in [*one, *(n for n in two if n not in one)]:
+        if ignore is not None and ignore(found, name) and ignore(expected, name):
+            continue
         if one.get(name) is not None or two.get(name) is not None:
-            yield from _pairs(f"{where}.{name}".lstrip("."), one.get(name), two.get(name))
+            at = f"{where}.{name}".lstrip(".")
+            yield from _pairs(at, one.get(name), two.get(name), ignore)
 
 
 def _sharing(

@@ -1,10 +1,11 @@
 """Weights out: the state dict of the original again."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tokennet.checks import kind_of, type_error, value_error
 from tokennet.interop.bring import tensors
+from tokennet.interop.compare import tree_difference
 from tokennet.interop.draft import Draft, draft_of
 from tokennet.net import TokenNet
 
@@ -43,33 +44,21 @@ def export_state(net: TokenNet) -> dict[str, Tensor]:
 
 
 def check_unchanged(net: TokenNet, draft: Draft) -> None:
-    """Raises where the net has other parts than its configuration describes."""
-    expected, found = _shape(draft.net), _shape(net)
-    if expected == found:
+    """Raises where the net has other parts than its configuration describes; dropout may differ."""
+    difference = tree_difference(net, draft.net, _is_dropout)
+    if difference is None:
         return
-    changed = sorted(set(expected.items()) ^ set(found.items()))[0][0]
+    where, found, expected = difference
     raise value_error(
-        f"{changed} of the net", found.get(changed, "missing"),
-        f"{expected.get(changed, 'nothing')}, as imported",
+        f"{where or 'the whole'} of the net", found, f"{expected}, as imported",
         "a changed net has no place in the original; tn.interop.save_pretrained stores any net",
     )  # fmt: skip
 
 
-def _shape(net: TokenNet) -> dict[str, str]:
-    """What every part and tensor is, in words."""
-    parts = {
-        name or "net": f"{type(m).__name__}({_flat(m.extra_repr())})"
-        for name, m in net.named_modules(remove_duplicate=False)
-        if not name or "drop" not in type(m).__name__.lower()
-    }
-    shapes = {name: str(list(t.shape)) for name, t in tensors(net).items()}
-    topologies = {
-        f"{name}.topology": str(m.topology)
-        for name, m in net.named_modules(remove_duplicate=False)
-        if getattr(m, "topology", None) is not None
-    }
-    return {**parts, **shapes, **topologies}
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
+def _is_dropout(module: nn.Module, name: str) -> bool:
+    """How a net is trained is no part of its weights."""
+    child = module._modules.get(name)
+    if child is None:
+        return "drop" in name or isinstance(module, nn.Dropout)
+    none = "drop" in name and isinstance(child, nn.Identity)
+    return none or "drop" in type(child).__name__.lower()
