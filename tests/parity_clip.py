@@ -138,6 +138,7 @@ def audited_images(one: nn.Module, two: nn.Module) -> Audited:
 COLUMNS = dict.fromkeys(
     ("LeftPadding", "GradientOf(LeftPadding)"), "positions count columns, not tokens"
 )
+POOLED = {**COLUMNS, "Padding": "the end token is looked for among the padding too"}
 
 
 def _case(kind: str, words: str = "", differs: Mapping[str, str] | None = None, **o: Any) -> Case:
@@ -151,9 +152,9 @@ def _case(kind: str, words: str = "", differs: Mapping[str, str] | None = None, 
 
 CASES = {
     "CLIPTextModel": _case("CLIPTextModel", ", padded", COLUMNS),
-    "CLIPTextModelWithProjection": _case("CLIPTextModelWithProjection", ", padded", COLUMNS),
+    "CLIPTextModelWithProjection": _case("CLIPTextModelWithProjection", ", padded", POOLED),
     "CLIPTextModelWithProjection, first files": _case(
-        "CLIPTextModelWithProjection", ", first files", COLUMNS, eos_token_id=2
+        "CLIPTextModelWithProjection", ", first files", POOLED, eos_token_id=2
     ),
     "CLIPVisionModel": _case("CLIPVisionModel"),
     "CLIPVisionModelWithProjection": _case("CLIPVisionModelWithProjection"),

@@ -93,10 +93,8 @@ def test_from_files(kind: str, tmp_path: Path) -> None:
     (x,) = given.values()
     assert torch.equal(net(x), live(x))
     model.load_state_dict(tn.interop.export_state(net), strict=True)
-    prefix = (
-        "" if "Projection" in kind else model.base_model_prefix or kind[4:-5].lower() + "_model"
-    )
-    state = {f"{prefix}.{n}" if prefix else n: t for n, t in model.state_dict().items()}
+    prefix = "" if "Projection" in kind else f"{kind[4:-5].lower()}_model."
+    state = {f"{prefix}{name}": t for name, t in model.state_dict().items()}
     config = {**model.config.to_dict(), "architectures": [kind]}
     assert torch.equal(bring(state, config)(x), live(x))
 
