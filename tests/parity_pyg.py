@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import tokennet as tn
 from tokennet.audit import Adapter
 from tokennet.interop.pyg_models.convolutions import Stack
+from tokennet.verify.plans import Domain
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # PyG calls torch.jit.script at import
@@ -117,7 +118,10 @@ def _audit(theirs: nn.Module, ours: "tn.TokenNet") -> Audited:
     batch = torch.arange(len(lengths)).repeat_interleave(torch.tensor(lengths))
     example = torch.randn(sum(lengths), ours.dim), index, batch, len(lengths)
     adapter = Adapter("x", edges="edge_index", batch="batch", count="batch_size")
-    return Audited(_Theirs(theirs), _Ours(ours), example, {"adapter": adapter})
+    # batch statistics couple samples and tokens in train mode, on both sides
+    domain = Domain(num_tokens=(1, 9), batch=(1, 4), train=not ours.couples_samples)
+    roles = {"adapter": adapter, "domain": domain}
+    return Audited(_Theirs(theirs), _Ours(ours), example, roles)
 
 
 def _mlp(dim: int, out: int) -> nn.Module:
@@ -147,15 +151,15 @@ def _sized(make: Callable[[int], nn.Module]) -> Callable[[int], nn.Module]:
     return lambda seed: make(_dim(seed))
 
 
-def _row(
-    name: str, make: Any, *facts: str, loops: bool = True, differs: dict[str, str] | None = None
-) -> Case:
+def _row(name: str, make: Any, *facts: str, loops: bool = True, imprecise: str = "") -> Case:
     audit = None if "edge_attr" in facts else _audit
-    inputs = _inputs(*facts, loops=loops)
-    bring = tn.interop.from_pyg
-    return Case(name, "pyg", make, bring, inputs, _theirs, _ours, audit, differs or {})
+    return Case(
+        name, "pyg", make, tn.interop.from_pyg, _inputs(*facts, loops=loops), _theirs, _ours,
+        audit, imprecise=imprecise,
+    )  # fmt: skip
 
 
+CANCELS = "PyG's deviation is the root of a difference of means, gradients up to 8e-2 off"
 NODE = {"norm": "layer_norm", "norm_kwargs": {"mode": "node"}}
 ROWS = [
     _row("GCN, edge weights", _model("GCN"), "edge_weight", loops=False),
@@ -168,11 +172,11 @@ ROWS = [
     _row("GraphSAGE", _model("GraphSAGE", act=torch.tanh)),
     _row("GraphSAGE, maximum, unit length", _model("GraphSAGE", aggr="max", normalize=True)),
     _row("GIN", _model("GIN", train_eps=True, eps=0.5)),
-    _row("GIN, batch norm", _model("GIN", norm="batch_norm", act="gelu")),
+    _row("GIN, batch norm", _model("GIN", norm="batch_norm", act="tanh")),
     _row(
         "PNA, edge features",
         _model("PNA", aggregators=SUMMARIES[0], scalers=SUMMARIES[1], deg=DEGREES, edge_dim=2),
-        "edge_attr",
+        "edge_attr", imprecise=CANCELS,
     ),
     _row("GCNConv", _sized(lambda d: pyg.GCNConv(d, 5, add_self_loops=False)), "edge_weight"),
     _row(
@@ -196,17 +200,17 @@ ROWS = [
         "GINEConv, edge features",
         _sized(lambda d: pyg.GINEConv(_mlp(d, 6), train_eps=True, edge_dim=2)), "edge_attr",
     ),
-    _row("PNAConv", _sized(lambda d: pyg.PNAConv(d, 5, *SUMMARIES, DEGREES))),
+    _row("PNAConv", _sized(lambda d: pyg.PNAConv(d, 5, *SUMMARIES, DEGREES)), imprecise=CANCELS),
     _row(
         "GPSConv with GINEConv, batch norm",
         _gps("batch_norm", lambda d: pyg.GINEConv(_mlp(d, d), edge_dim=2)), "edge_attr", "batch",
     ),
     _row(
-        "GPSConv with GCNConv, layer norm",
+        "GPSConv with GCNConv, no norm",
         _gps(None, lambda d: pyg.GCNConv(d, d), act="gelu"), "batch", "edge_weight", loops=False,
     ),
     _row(
-        "GPSConv without a convolution",
+        "GPSConv without a convolution, layer norm",
         _gps("layer_norm", norm_kwargs={"mode": "node"}, attn_kwargs={"bias": False}), "batch",
     ),
     _row(
