@@ -1,6 +1,7 @@
 """Encoders of text of transformers, BERT and its kin, beside their imports."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -106,6 +107,14 @@ def ours(net: "tn.TokenNet", given: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return results
 
 
+def ours_packed(net: "tn.TokenNet", given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same real tokens one after the other, without any padding."""
+    valid = given["attention_mask"].bool()
+    ids, structure = given["input_ids"][valid], tn.Structure.packed(valid.sum(1))
+    hidden = tn.inspect.hidden_states(net, ids, structure)[2:]
+    return {"output": net(ids, structure), **{f"hidden {i}": h for i, h in enumerate(hidden)}}
+
+
 class _Theirs(nn.Module):
     """The first output alone."""
 
@@ -155,3 +164,8 @@ CASES = {kind: _case(kind) for kind in KINDS}
 CASES["BertModel with segments"] = _case("BertModel", ", segments", typed_inputs)
 CASES["BertModel by sdpa"] = _case("BertModel", ", sdpa", attention="sdpa")
 CASES["BertForMaskedLM untied"] = _case("BertForMaskedLM", ", untied", tie_word_embeddings=False)
+CASES["BertForTokenClassification, ragged"] = replace(
+    CASES["BertForTokenClassification"],
+    name="BertForTokenClassification, ragged",
+    ours=ours_packed,
+)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from parity import TOLERANCE, assert_misread_is_seen, assert_parity, randomise
 from parity_bert import CASES, KINDS, config_of, inputs, make, ours, theirs
 from parity_laws import assert_audits_agree, assert_claims_hold
-from torch import Tensor
+from torch import Tensor, nn
 
 import tokennet as tn
 from tokennet.net.token_types import TypedTokenizer
@@ -140,6 +140,59 @@ def test_frozen_weights_stay_frozen() -> None:
     assert all(p.requires_grad for p in net.mixers[2].parameters())
 
 
+def test_parts_that_were_changed_are_refused() -> None:
+    """A state dict does not tell of them, and neither do the options."""
+
+    def changed(change: Any) -> Any:
+        model = make("BertForSequenceClassification")(0)
+        change(model)
+        return model
+
+    layer = "bert.encoder.layer.0"
+    refused: list[tuple[Any, str]] = [
+        (
+            lambda m: setattr(_part(m, layer).intermediate, "intermediate_act_fn", nn.Tanh()),
+            rf"{layer}.intermediate.intermediate_act_fn is Tanh\(\), expected GELUActivation\(\),",
+        ),
+        (
+            lambda m: setattr(_part(m, layer).output.LayerNorm, "eps", 0.1),
+            rf"{layer}.output.LayerNorm is LayerNorm\(\(8,\), eps=0.1, .*; what was changed after",
+        ),
+        (
+            lambda m: setattr(m.dropout, "p", 0.3),
+            r"dropout is Dropout\(p=0.3, .*\), expected Dropout\(p=0.0, ",
+        ),
+        (
+            lambda m: setattr(_part(m, layer), "forward", lambda x, *_, **__: x),
+            rf"forward of {layer} is replaced, expected that of its class",
+        ),
+        (
+            lambda m: m.classifier.register_forward_hook(lambda *_: None),
+            r"hooks of classifier is there, expected none",
+        ),
+        (
+            lambda m: setattr(m.bert, "adapter", nn.Linear(2, 2)),
+            r"bert.adapter is Linear\(.*\), expected nothing, as the model's options say",
+        ),
+    ]
+    for change, words in refused:
+        with pytest.raises(ValueError, match=rf"^{words}"):
+            tn.interop.from_transformers(changed(change))
+
+
+def _part(model: nn.Module, name: str) -> Any:
+    return model.get_submodule(name)
+
+
+def test_more_ids_than_it_was_built_for() -> None:
+    """transformers writes the new number into the options."""
+    model = make("BertForMaskedLM")(0).eval()
+    model.resize_token_embeddings(30, mean_resizing=False)
+    x = {"input_ids": torch.tensor([[29, 3]]), "attention_mask": torch.ones(1, 2).long()}
+    net = tn.interop.from_transformers(model)
+    torch.testing.assert_close(ours(net, x)["output"], theirs(model, x)["output"])
+
+
 def test_padding_is_where_roberta_differs() -> None:
     """An id of padding inside a sample: no place for the original, one for us."""
     model = make("RobertaModel", pad_token_id=1)(0).eval()
@@ -174,7 +227,7 @@ def test_types_of_tokens() -> None:
     with pytest.raises(ValueError, match=r"^num_types is 0"):
         TypedTokenizer(tn.EmbeddingTokenizer(5, 4), 0)
     with pytest.raises(TypeError, match=r"^tokenizer is .*, expected a Tokenizer"):
-        TypedTokenizer(torch.nn.Embedding(5, 4), 2)  # type: ignore[arg-type]
+        TypedTokenizer(nn.Embedding(5, 4), 2)  # type: ignore[arg-type]
 
 
 def test_a_published_size() -> None:
@@ -184,6 +237,6 @@ def test_a_published_size() -> None:
     assert _count(net) == _count(model)
 
 
-def _count(module: torch.nn.Module) -> int:
+def _count(module: nn.Module) -> int:
     sizes: list[Tensor] = list(module.parameters())
     return sum(p.numel() for p in sizes)

@@ -34,6 +34,26 @@ def check_plain(module: nn.Module) -> None:
         if hasattr(part, "parametrizations"):
             hint = "torch.nn.utils.parametrize.remove_parametrizations writes them into the weights"
             raise value_error(f"parametrizations of {where}", "there", "none", hint)
+        if "forward" in vars(part):
+            hint = "what it computes now is not known"
+            raise value_error(f"forward of {where}", "replaced", "that of its class", hint)
+
+
+def check_parts(module: nn.Module, fresh: nn.Module) -> None:
+    """Raises where a part is another than in a fresh model of the same options.
+
+    Parts that `module` does not have are fine: not all are asked for by options.
+    """
+    expected = {name: _words(part) for name, part in fresh.named_modules()}
+    for name, part in module.named_modules():
+        if (found := _words(part)) != expected.get(name):
+            allowed = f"{expected.get(name, 'nothing')}, as the model's options say"
+            hint = "what was changed after it was built is not in its options: change them too"
+            raise value_error(name or "the model", found, allowed, hint)
+
+
+def _words(part: nn.Module) -> str:
+    return f"{type(part).__name__}({part.extra_repr()})"
 
 
 def exact(module: object, kind: type, where: str) -> Any:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 
-from tokennet.interop.live import live_class
+from tokennet.interop.live import check_parts, live_class
 
 _FILES = {
     "bert": ("BertModel", "BertForMaskedLM", "BertForSequenceClassification",
@@ -28,6 +29,8 @@ READERS = {kind: file for file, kinds in _FILES.items() for kind in kinds}
 def describe(module: nn.Module) -> tuple[str, dict[str, Any]]:
     """The class of a live module, and its options."""
     kind, _ = live_class(module, "transformers", READERS, "transformers.")
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        check_parts(module, type(module)(module.config))
     options = module.config.to_dict()  # type: ignore[union-attr, operator]
     head = getattr(module, "get_output_embeddings", lambda: None)()
     if head is not None and hasattr(

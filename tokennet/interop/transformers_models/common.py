@@ -81,17 +81,15 @@ def activation(options: Options, key: str, default: str) -> Callable[[], nn.Modu
 
 
 def num_labels(options: Options) -> int:
-    """How many scores a classifier gives: as many as labels are named; two where nothing tells."""
-    names, other = options.take("id2label", None), options.take("label2id", None)
-    given = options.take("num_labels", None)
-    if names is not None or given is not None:
-        return int(given) if names is None else len(names)
-    return 2 if other is None else len(other)
+    """How many scores a classifier gives: as many as `id2label` names; two where nothing tells."""
+    options.ignore("label2id", "_num_labels")
+    names, given = options.take("id2label", None), options.take("num_labels", 2)
+    return int(given) if names is None else len(names)
 
 
 def no_labels(options: Options) -> None:
     """Reads the labels of a model that has no classifier."""
-    options.ignore("id2label", "label2id", "num_labels")
+    options.ignore("id2label", "label2id", "num_labels", "_num_labels")
 
 
 def norm_of(eps: Any) -> Callable[[int], nn.Module]:
