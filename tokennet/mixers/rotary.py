@@ -70,19 +70,22 @@ class Rotary(QueryKeyMap):
         return _turned(x, *self._waves(x, position))
 
     def _waves(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine of the angles of each position, `[..., 1, R/2]`, like x."""
+        """[cos, cos] and [-sin, sin] of the angles of each position, `[..., 1, R]`, like x."""
         half = self.rotary_dim // 2
         dtype = self.angles or torch.promote_types(x.dtype, torch.float32)
         step = torch.arange(half, device=x.device, dtype=self.angles or torch.float32) / half
         turns = (1.0 / self.base**step).to(dtype)
         angle = position.to(dtype)[..., None, None] * turns  # [..., 1, R/2]
-        return angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+        return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)
 
 
 def _turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    half = cos.shape[-1]
-    a, b, rest = x[..., :half], x[..., half : 2 * half], x[..., 2 * half :]
-    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], -1)
+    size = cos.shape[-1]
+    part = x if size == x.shape[-1] else x[..., :size]
+    other = torch.cat([part[..., size // 2 :], part[..., : size // 2]], -1)
+    y = part * cos + other * sin
+    return y if part is x else torch.cat([y, x[..., size:]], -1)
 
 
 class QueryKeyNorm(QueryKeyMap):
