@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from tokennet.ops import reference
-from tokennet.ops.backend import current, kernels, note, record_flops
+from tokennet.ops.backend import constant_result, current, kernels, note, record_flops
 from tokennet.ops.buckets import attend_buckets
 from tokennet.ops.library import LIBRARY, heads_together, register
 from tokennet.ops.sparse import kernel_dtype
@@ -68,7 +68,7 @@ def attend_ragged(
     return attend_buckets(q, k, v, ptr, source_ptr, causal, scale).to(dtype)
 
 
-@torch.compiler.assume_constant_result
+@constant_result
 def _longest() -> int:
     return LONGEST.get(torch.backends.cpu.get_cpu_capability(), 64)
 
@@ -77,7 +77,7 @@ def _has_kernel() -> bool:
     return current() != "bag" and _is_compiled()
 
 
-@torch.compiler.assume_constant_result  # a cached function is not traced
+@constant_result  # a cached function is not traced
 def _is_compiled() -> bool:
     from tokennet.ops.cpu import library
 

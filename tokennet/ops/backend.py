@@ -184,7 +184,13 @@ def _cpp() -> tuple[bool, str]:
     return library.status()
 
 
-@torch.compiler.assume_constant_result
+def constant_result(function: Any) -> Any:
+    """`torch.compiler.assume_constant_result`, which would load the whole compiler at import."""
+    function._dynamo_marked_constant = True
+    return function
+
+
+@constant_result
 def _triton() -> tuple[bool, str]:
     return _found_triton()
 
