@@ -166,6 +166,7 @@ FEATURES = {"NaNPadding": "NaN in padding reaches real tokens, through weights o
 COLUMNS = dict.fromkeys(
     ("LeftPadding", "GradientOf(LeftPadding)"), "learned positions count columns, not tokens"
 )
+KEPT = {"Purity": "ALiBi's table is a buffer that the first call makes"}
 
 
 def _case(
@@ -183,7 +184,7 @@ CASES = {
             name,
             lambda seed, kind=kind, more=more: make_layers(kind, seed, more(seed)),
             "cross" not in name,
-            FEATURES,
+            FEATURES | (KEPT if "ALiBi" in name else {}),
         )
         for name, (kind, more) in LAYERS.items()
     },
@@ -192,7 +193,7 @@ CASES = {
             name,
             lambda seed, kind=kind, own=own, inner=inner: _wrapped(kind, seed, own(seed), inner),
             True,
-            {} if "rotary" in name else COLUMNS,
+            ({} if "rotary" in name else COLUMNS) | (KEPT if "alibi_pos_bias" in inner else {}),
         )
         for name, (kind, own, inner) in WRAPPERS.items()
     },
