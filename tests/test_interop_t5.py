@@ -29,6 +29,19 @@ def test_parity(name: str, dtype: torch.dtype, train: bool, seed: int) -> None:
     assert_parity(CASES[name], seed, dtype, train=train)
 
 
+def test_packed_rows() -> None:
+    """Samples one after the other, without padding: what the original says of each by itself."""
+    model = _model("T5ForConditionalGeneration", dropout_rate=0.0).double()
+    sources = [torch.randint(0, 11, (n,)) for n in (3, 7, 1)]
+    targets = [torch.randint(0, 11, (n,)) for n in (2, 1, 5)]
+    facts, structure = tn.Structure.packed([3, 7, 1]), tn.Structure.packed([2, 1, 5])
+    net = tn.interop.from_transformers(model)
+    found = net((torch.cat(sources), torch.cat(targets), facts), structure)
+    pairs = zip(sources, targets, strict=True)
+    expected = [model(input_ids=s[None], decoder_input_ids=t[None]).logits[0] for s, t in pairs]
+    assert (found - torch.cat(expected)).abs().max() <= 1e-10
+
+
 @each_kind
 def test_claims(kind: str) -> None:
     expected = set() if kind == "T5EncoderModel" else {"Causality", "MemoryPermutation"}
