@@ -27,7 +27,7 @@ SUMMARIES = ["mean", "min", "max", "std"], ["identity", "amplification", "attenu
 
 
 def _dim(seed: int) -> int:
-    return 3 + seed % 3
+    return 6 + seed % 3
 
 
 def _graphs(seed: int, *, loops: bool) -> tuple[list[int], Tensor]:
@@ -36,7 +36,7 @@ def _graphs(seed: int, *, loops: bool) -> tuple[list[int], Tensor]:
     `loops`: a token may have several self-loops.
     """
     g = torch.Generator().manual_seed(seed)
-    lengths, parts, offset = torch.randint(3, 9, (2 + seed % 3,), generator=g).tolist(), [], 0
+    lengths, parts, offset = torch.randint(4, 12, (2 + seed % 3,), generator=g).tolist(), [], 0
     for n in lengths:
         index = torch.randint(n - 1, (2, 2 * n), generator=g)
         hub = torch.stack([torch.arange(n - 1), torch.zeros(n - 1, dtype=torch.int64)])
@@ -128,19 +128,19 @@ def _mlp(dim: int, out: int) -> nn.Module:
     return nn.Sequential(nn.Linear(dim, 5), nn.Tanh(), nn.Linear(5, out))
 
 
-def _model(kind: str, **options: Any) -> Callable[[int], nn.Module]:
-    """One to three layers, with `out_channels` or without."""
+def _model(kind: str, most: int = 3, **options: Any) -> Callable[[int], nn.Module]:
+    """One to `most` layers, with `out_channels` or without."""
 
     def make(seed: int) -> nn.Module:
         out = [None, 6][seed // 3 % 2]
-        return getattr(pyg, kind)(_dim(seed), 4, 1 + seed % 3, out, **options)
+        return getattr(pyg, kind)(_dim(seed), 8, 1 + seed % most, out, **options)
 
     return make
 
 
 def _gps(norm: str | None, conv: Callable[[int], nn.Module] | None = None, **more: Any) -> Any:
     def make(seed: int) -> nn.Module:
-        dim, heads = _dim(seed), 1 if seed % 2 or _dim(seed) != 4 else 2
+        dim, heads = _dim(seed), 1 if _dim(seed) % 2 else 2
         inner = None if conv is None else conv(dim)
         return pyg.GPSConv(dim, inner, heads, norm=norm, **more)
 
@@ -172,7 +172,7 @@ ROWS = [
     _row("GraphSAGE", _model("GraphSAGE", act=torch.tanh)),
     _row("GraphSAGE, maximum, unit length", _model("GraphSAGE", aggr="max", normalize=True)),
     _row("GIN", _model("GIN", train_eps=True, eps=0.5)),
-    _row("GIN, batch norm", _model("GIN", norm="batch_norm", act="tanh")),
+    _row("GIN, batch norm", _model("GIN", 2, norm="batch_norm", act="tanh")),
     _row(
         "PNA, edge features",
         _model("PNA", aggregators=SUMMARIES[0], scalers=SUMMARIES[1], deg=DEGREES, edge_dim=2),
