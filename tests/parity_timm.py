@@ -5,6 +5,7 @@ Axes: B images, C channels, H W pixels, N tokens, D channels of a token.
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -34,14 +35,20 @@ class Plain(nn.Module):
 def _images(seed: int, model: Any) -> Tensor:
     g = torch.Generator().manual_seed(seed)
     embed = getattr(model, "patch_embed", None) or getattr(model, "stem", None)
-    height, width = getattr(embed, "img_size", (SIZE, SIZE))
+    size = 8 if type(model).__name__ == "ConvMixer" else SIZE
+    height, width = getattr(embed, "img_size", (size, size))
     return torch.randn(3, 3, height, width, generator=g)
 
 
 def _audit(theirs: nn.Module, ours: "tn.TokenNet") -> Audited:
+    """In float64 alone, so that few inputs tell rounding from a broken law."""
     x = _images(0, theirs)[:2]
-    grid = tuple(x.shape[2:])
-    domain = tn.Domain(num_tokens=(grid[0] * grid[1],) * 2)
+    x = x[..., :12, :12] if x.shape[2] == SIZE else x
+    grid, pixels = tuple(x.shape[2:]), x.shape[2] * x.shape[3]
+    domain = tn.Domain(
+        num_tokens=(pixels, pixels), batch=(1, 3), dtypes=(torch.float64,),
+        train=not ours.couples_samples,
+    )  # fmt: skip
     roles = {"tokens": 0, "layout": "bchw", "grid": grid, "domain": domain}
     return Audited(Plain(theirs), Plain(ours), (x,), roles)
 
@@ -131,7 +138,7 @@ def _gmlp(seed: int) -> nn.Module:
     return _mixer(seed, mlp_ratio=3 + seed % 3, **layers)
 
 
-def _convmixer(seed: int, **more: Any) -> nn.Module:
+def _convmixer(seed: int, eps: float = 1e-5, **more: Any) -> nn.Module:
     import_timm()
     from timm.models.convmixer import ConvMixer
 
@@ -140,7 +147,11 @@ def _convmixer(seed: int, **more: Any) -> nn.Module:
         "dim": draw.choice([3, 6]), "depth": draw.choice([1, 2]), "patch_size": draw.choice([2, 4]),
         "kernel_size": draw.choice([1, 3, 5]), "num_classes": draw.choice([3, 7]),
     }  # fmt: skip
-    return ConvMixer(**sizes, **more)
+    model = ConvMixer(**sizes, **more)
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            part.eps = eps
+    return model
 
 
 def _poolformer(seed: int, **more: Any) -> nn.Module:
@@ -205,8 +216,14 @@ CASES = {
         "MlpMixer, norm of the patches", partial(_mixer, stem_norm=True, mlp_ratio=(1.5, 2.0))
     ),
     "gmlp": _case("MlpMixer, gMLP", _gmlp),
-    "convmixer": _case("ConvMixer", _convmixer),
-    "convmixer relu": _case("ConvMixer, ReLU", partial(_convmixer, act_layer=nn.ReLU)),
+    "convmixer": replace(
+        _case("ConvMixer", _convmixer),
+        imprecise="in train mode channels that hardly vary are divided by as little as 0.003: "
+        "timm's own gradients in float32 are off by 1e-3 for some weights",
+    ),
+    "convmixer relu": _case(
+        "ConvMixer, ReLU, eps 0.1", partial(_convmixer, act_layer=nn.ReLU, eps=0.1)
+    ),
     "poolformer": _case("MetaFormer, PoolFormer", _poolformer, _last_stage),
     "poolformer plain": _case(
         "MetaFormer, PoolFormer without layer scale",

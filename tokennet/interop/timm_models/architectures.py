@@ -20,14 +20,14 @@ def _transformer(kind: str, width: tuple[int, int, int], patch: int = 16) -> dic
     return {"kind": kind, "img_size": 224, "patch_size": patch, **sizes}
 
 
-def _mixer(dim: int, depth: int, patch: int = 16, **more: Any) -> dict[str, Any]:
+def _mixer(dim: int, depth: int, patch: int = 16) -> dict[str, Any]:
     sizes = {"embed_dim": dim, "num_blocks": depth, "patch_size": patch}
-    return {"kind": "MlpMixer", "img_size": 224, **sizes, **more}
+    return {"kind": "MlpMixer", "img_size": 224, **sizes}
 
 
 def _gmlp(dim: int) -> dict[str, Any]:
     layers = {"block_layer": "SpatialGatingBlock", "mlp_layer": "GatedMlp"}
-    return _mixer(dim, 30, mlp_ratio=6, **layers)
+    return {**_mixer(dim, 30), "mlp_ratio": 6, **layers}
 
 
 def _convmixer(dim: int, depth: int, kernel: int, patch: int, act: str) -> dict[str, Any]:

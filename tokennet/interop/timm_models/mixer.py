@@ -23,6 +23,7 @@ def read(options: Options) -> Draft:
     dim, depth = options.take("embed_dim", 512), options.take("num_blocks", 8)
     kind = options.take("block_layer", "MixerBlock", among=tuple(MLPS))
     options.fixed(mlp_layer=MLPS[kind], proj_drop_rate=0.0, gate_norm_eps=GATE_EPS)
+    options.fixed(flatten=True, dynamic_img_pad=False)
     options.ignore("nlhb")
     options.take("norm_layer", None, among=(None, "layernorm"))
     eps = options.take("norm_eps", 1e-6)
@@ -52,7 +53,7 @@ def read(options: Options) -> Draft:
     lines += module("norm", "readout.norm")
     map, out, own = parts.head(options, dim, "readout.map")
     pool = options.take("global_pool", "avg", among=("avg", ""))
-    kinds = {"avg": MeanReadout, "": TokenReadout}
+    kinds: dict[str, Any] = {"avg": MeanReadout, "": TokenReadout}
     readout = kinds[pool](dim, out, norm=partial(nn.LayerNorm, eps=eps), map=map)
     return Draft(TokenNet(tokenizer, mixers, readout), lines + own)
 
@@ -91,8 +92,7 @@ def describe(model: Any) -> dict[str, Any]:
         raise value_error("blocks", "none", "at least one")
     block, stem, dim = blocks[0], model.stem, model.embed_dim
     kind = parts.class_name(block, HOME)
-    if kind not in MLPS:
-        raise value_error("MlpMixer.block_layer", kind, "one of " + ", ".join(MLPS))
+    parts.check_class("block_layer", kind, *MLPS)
     parts.alike(blocks, "blocks")
     mixing = kind == "MixerBlock"
     mlps = [block.mlp_tokens, block.mlp_channels] if mixing else [block.mlp_channels]
@@ -122,7 +122,6 @@ def describe(model: Any) -> dict[str, Any]:
     }
     if not mixing:
         gate = block.mlp_channels.gate
-        if parts.class_name(gate, HOME) != "SpatialGatingUnit":
-            raise value_error("gate", parts.class_name(gate, HOME), "SpatialGatingUnit")
+        parts.check_class("gate_layer", parts.class_name(gate, HOME), "SpatialGatingUnit")
         found["gate_norm_eps"] = gate.norm.eps
     return found

@@ -70,7 +70,7 @@ def drop_paths(options: Options, depth: int) -> list[float]:
     rate = options.take("drop_path_rate", 0.0)
     if isinstance(rate, bool) or not isinstance(rate, int | float):
         raise options.refused("drop_path_rate", rate, "one number: rates that rise linearly to it")
-    return [float(p) for p in torch.linspace(0, rate, depth)]
+    return torch.linspace(0, rate, depth, device="cpu").tolist()
 
 
 def head(
@@ -107,6 +107,13 @@ def class_name(part: Any, home: str = "timm.layers.") -> str:
     kind = type(part)
     known = f"{kind.__module__}.".startswith(("timm.layers.", "torch.nn.modules.", f"{home}."))
     return kind.__name__ if known else f"{kind.__module__}.{kind.__name__}"
+
+
+def check_class(option: str, found: str, *allowed: str) -> None:
+    """Raises where a part is of a class of which nothing can be read."""
+    if found not in allowed:
+        hint = "tokennet has no import for another value yet"
+        raise value_error(option, repr(found), "one of " + ", ".join(map(repr, allowed)), hint)
 
 
 def activation_name(part: nn.Module) -> str:
@@ -146,12 +153,14 @@ def one_of(name: str, values: Iterable[Any]) -> Any:
     return values[0]
 
 
-def drop_path_rate(rates: list[float]) -> float:
-    """The option that gives these rates."""
-    linear = torch.linspace(0, rates[-1], len(rates)).tolist()
-    if any(abs(a - b) > 1e-6 for a, b in zip(rates, linear, strict=True)):
-        raise value_error("drop_path_rate", rates, "rates that rise linearly from 0")
-    return rates[-1]
+def drop_path_rate(blocks: Iterable[Any]) -> float:
+    """The option that gives the rates of these blocks, for both branches of each."""
+    both = [(rate(block.drop_path1), rate(block.drop_path2)) for block in blocks]
+    last = both[-1][0]
+    linear = torch.linspace(0, last, len(both), device="cpu").tolist()
+    if any(abs(p - q) > 1e-6 for pair, q in zip(both, linear, strict=True) for p in pair):
+        raise value_error("drop_path_rate", both, "rates that rise linearly from 0")
+    return last
 
 
 def ratio(hidden: int, dim: int) -> float:
@@ -162,12 +171,10 @@ def ratio(hidden: int, dim: int) -> float:
 
 def patch_options(embed: Any, name: str) -> dict[str, Any]:
     """The options of a `PatchEmbed`."""
-    if class_name(embed) != "PatchEmbed":
-        raise value_error(name, class_name(embed), "PatchEmbed")
-    for flag, expected in (("dynamic_img_pad", False), ("flatten", True)):
-        if getattr(embed, flag) != expected:
-            raise value_error(f"{name}.{flag}", getattr(embed, flag), str(expected))
+    check_class(name, class_name(embed), "PatchEmbed")
     return {
+        "flatten": embed.flatten,
+        "dynamic_img_pad": embed.dynamic_img_pad,
         "img_size": list(embed.img_size),
         "patch_size": list(embed.patch_size),
         "in_chans": embed.proj.in_channels,

@@ -148,7 +148,7 @@ def describe(model: Any) -> dict[str, Any]:
         else 3,
         "mlp_act": parts.one_of("mlp_act", (parts.activation_name(b.mlp.act) for b in blocks)),
         "mlp_bias": parts.one_of("mlp_bias", (b.mlp.fc1.bias is not None for b in blocks)),
-        "drop_path_rate": parts.drop_path_rate([parts.rate(b.drop_path1) for b in blocks]),
+        "drop_path_rate": parts.drop_path_rate(blocks),
         "proj_drop_rate": max(parts.rate(d) for b in blocks for d in (b.mlp.drop1, b.mlp.drop2)),
         "drop_rate": parts.rate(head.drop),
         "layer_scale_init_values": [1e-5 if s else None for s in scaled],

@@ -31,7 +31,7 @@ PLAIN = {
     "dynamic_img_size": False, "dynamic_img_pad": False, "scale_attn_norm": False,
     "scale_mlp_norm": False, "patch_drop_rate": 0.0, "embed_norm_layer": None,
     "block_fn": "Block", "attn_layer": "Attention", "mlp_layer": "Mlp", "embed_layer": "PatchEmbed",
-    "gated": False,
+    "gated": False, "flatten": True,
 }  # fmt: skip
 """Options with one value that is understood."""
 HOME = "timm.models.vision_transformer"
@@ -173,8 +173,8 @@ def _readout(
     map, out, own = parts.head(options, dim, "readout.map", norm=pooled)
     if pool == "avg" and prefix and not whole:
         return RestReadout(dim, out, prefix, norm=norm, map=map), lines + own
-    kind = {"token": ClassReadout, "avg": MeanReadout, "": TokenReadout}[pool]
-    return kind(dim, out, norm=norm, map=map), lines + own
+    kinds: dict[str, Any] = {"token": ClassReadout, "avg": MeanReadout, "": TokenReadout}
+    return kinds[pool](dim, out, norm=norm, map=map), lines + own
 
 
 READ = {"VisionTransformer": read, "VisionTransformerDistilled": read}
@@ -186,7 +186,11 @@ def describe(model: Any) -> dict[str, Any]:
     if not blocks:
         raise value_error("blocks", "none", "at least one")
     parts.alike(blocks, "blocks")
-    block, attention, mlp = blocks[0], blocks[0].attn, blocks[0].mlp
+    block = blocks[0]
+    parts.check_class("block_fn", parts.class_name(block, HOME), "Block")
+    attention, mlp = block.attn, block.mlp
+    parts.check_class("attn_layer", parts.class_name(attention), "Attention")
+    parts.check_class("mlp_layer", parts.class_name(mlp), "Mlp")
     if getattr(model, "distilled_training", False):
         hint = "its output is a pair in train mode; call set_distilled_training(False)"
         raise value_error("distilled_training", True, "False", hint)
@@ -230,11 +234,8 @@ def describe(model: Any) -> dict[str, Any]:
         "patch_drop_rate": getattr(model.patch_drop, "prob", 0.0),
         "proj_drop_rate": parts.one_of("proj_drop_rate", map(parts.rate, drops)),
         "attn_drop_rate": parts.rate(attention.attn_drop),
-        "drop_path_rate": parts.drop_path_rate([parts.rate(b.drop_path1) for b in blocks]),
+        "drop_path_rate": parts.drop_path_rate(blocks),
         "norm_layer": parts.one_of("norm_layer", map(parts.norm_name, norms)),
         "norm_eps": parts.one_of("eps of the norms", (n.eps for n in norms)),
         "act_layer": parts.activation_name(mlp.act),
-        "block_fn": parts.class_name(block, HOME),
-        "attn_layer": parts.class_name(attention),
-        "mlp_layer": parts.class_name(mlp),
     }
