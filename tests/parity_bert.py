@@ -139,13 +139,13 @@ def audited(one: nn.Module, two: nn.Module) -> Audited:
 
 LEFT = "the original counts the columns of padding in front of a sample as places"
 FIRST = "the original classifies by column 0, also where that is padding"
-NAMES = "the original counts as places what has another id than that of padding, also padding"
+IDS = "the original counts as places what has another id than that of padding, also padding"
 
 
 def _differs(kind: str) -> dict[str, str]:
     found = {"LeftPadding": LEFT, "GradientOf(LeftPadding)": LEFT}
     if kind.startswith("Roberta"):
-        return {**found, "Padding": NAMES}
+        return {**found, "Padding": IDS}
     return {**found, "Padding": FIRST} if kind.endswith("SequenceClassification") else found
 
 
