@@ -2,13 +2,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+TIMM := timm==1.0.31
 # tests that run once more with every annotated shape and dtype checked at every call
 TYPED := $(addprefix tests/test_,structure.py edges.py transform.py topology.py ops.py attend.py net.py \
   exact_torch.py exact_pyg.py exact_convolution.py tokenizers.py tokenizers_text.py \
   tokenizers_graphs.py scores.py normalisers.py decode.py exact_graphs.py exact_sequences.py \
   exact_sets.py blocks.py latents.py positions.py concepts.py library.py ragged.py)
 
-.PHONY: setup demo test test-slow test-gpu typecheck lint types reference check clean
+.PHONY: setup demo test test-slow test-gpu timm test-timm typecheck lint types reference check clean
 
 setup: .venv/.ready
 
@@ -47,6 +48,20 @@ test-slow: setup
 test-gpu: setup
 	$(BIN)/python -m pytest -m gpu tests
 
+# timm needs torchvision, each build of which loads beside one build of torch. So both lie in a
+# folder of their own, without what they depend on; tests/timm_support.py makes them load.
+timm: .timm/.ready
+
+.timm/.ready: | setup
+	@rm -rf .timm && { $(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install -q uv; }
+	@links="$${PIP_FIND_LINKS:-$$($(PYTHON) -m pip config get global.find-links 2>/dev/null)}" && \
+	  if [ -n "$$links" ]; then export UV_FIND_LINKS="$$links"; fi && \
+	  $(BIN)/python -m uv pip install -q --python $(BIN)/python --no-deps --target .timm $(TIMM) torchvision
+	@touch $@
+
+test-timm: timm
+	PYTHONPATH=.timm $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/test_interop_timm*.py
+
 lint: setup
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -63,4 +78,4 @@ reference: setup
 check: lint types test
 
 clean:
-	rm -rf .venv
+	rm -rf .venv .timm
