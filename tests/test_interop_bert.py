@@ -124,6 +124,37 @@ def test_options_that_change_nothing_are_known() -> None:
         assert torch.equal(ours(net, x)["output"], expected)
 
 
+SEEN: dict[str, dict[str, Any]] = {
+    "BertForMaskedLM": {
+        "gradient_checkpointing": False, "model_type": "bert", "pooler_fc_size": 768,
+        "pooler_num_attention_heads": 12, "pooler_num_fc_layers": 3, "pooler_size_per_head": 128,
+        "position_embedding_type": "absolute", "directionality": "bidi", "use_cache": True,
+    },
+    "BertForTokenClassification": {
+        "_num_labels": 2, "output_past": True, "num_labels": 2, "label2id": {"A": 0, "B": 1},
+        "id2label": {"0": "A", "1": "B"}, "_name_or_path": "bert", "problem_type": None,
+    },
+    "DistilBertForSequenceClassification": {
+        "finetuning_task": "sst-2", "tie_weights_": True, "sinusoidal_pos_embds": False,
+        "seq_classif_dropout": 0.2, "qa_dropout": 0.1, "output_past": True,
+    },
+    "RobertaForSequenceClassification": {
+        "torch_dtype": "float16", "classifier_dropout": None, "bos_token_id": 0, "eos_token_id": 2,
+        "task_specific_params": None, "chunk_size_feed_forward": 0, "torchscript": False,
+    },
+}  # fmt: skip
+"""Options as files of several years have them, that change nothing."""
+
+
+@pytest.mark.parametrize("kind", SEEN)
+def test_options_of_published_files_are_known(kind: str) -> None:
+    model = make(kind, num_labels=2)(0)
+    config = {**model.config.to_dict(), **SEEN[kind], "architectures": [kind]}
+    net = tn.interop.from_transformers(model.state_dict(), config)
+    x = inputs(0, model)
+    torch.testing.assert_close(ours(net, x)["output"], theirs(model.eval(), x)["output"])
+
+
 def test_tied_weights_are_one_parameter() -> None:
     net = tn.interop.from_transformers(make("BertForMaskedLM")(0))
     assert net.readout.map[3].weight is net.tokenizer.tokenizer.embedding.weight
