@@ -18,6 +18,7 @@ def bert() -> tn.TokenNet:
         num_attention_heads=4,
         intermediate_size=24,
         max_position_embeddings=12,
+        initializer_range=0.5,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
