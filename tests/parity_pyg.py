@@ -68,7 +68,7 @@ def _inputs(*facts: str, loops: bool = True) -> Callable[[int, nn.Module], dict[
 
 def _theirs(model: nn.Module, inputs: dict[str, Any]) -> dict[str, Tensor]:
     given = {k: v for k, v in inputs.items() if k != "lengths"}
-    if not hasattr(model, "convs"):
+    if not hasattr(model, "convs") or hasattr(model, "jk"):
         return {"output": model(**given)}
     found: list[Tensor] = []
     hooks = [c.register_forward_hook(lambda *call: found.append(call[2])) for c in model.convs]
@@ -83,7 +83,8 @@ def _ours(net: "tn.TokenNet", inputs: dict[str, Any]) -> dict[str, Tensor]:
     structure = tn.Structure.packed(inputs["lengths"], edges=edges)
     states = tn.inspect.hidden_states(net, inputs["x"], structure)
     results = {"output": net.readout(states[-1], structure)}
-    if net.origin.kind in ("GCN", "GAT", "GraphSAGE", "GIN", "PNA"):
+    models = ("GCN", "GAT", "GraphSAGE", "GIN", "PNA")
+    if net.origin.kind in models and net.origin.config["jk"] in (None, "last"):
         steps = [i for i, m in enumerate(net.mixers, 1) if "edges" in m.reads]
         results |= {f"convs.{i}": states[step] for i, step in enumerate(steps)}
     return results
@@ -171,6 +172,14 @@ ROWS = [
     _row("GAT v2, layer norm", _model("GAT", heads=2, v2=True, **NODE), loops=False),
     _row("GraphSAGE", _model("GraphSAGE", act=torch.tanh)),
     _row("GraphSAGE, maximum, unit length", _model("GraphSAGE", aggr="max", normalize=True)),
+    _row(
+        "GraphSAGE, graph norm, joined layers",
+        _model("GraphSAGE", norm="graph_norm", jk="cat", dropout=0.0), "batch",
+    ),
+    _row(
+        "GCN, norm over graphs, maximum of layers",
+        _model("GCN", norm="layer_norm", jk="max"), "batch", loops=False,
+    ),
     _row("GIN", _model("GIN", train_eps=True, eps=0.5)),
     _row("GIN, batch norm", _model("GIN", 2, norm="batch_norm", act="tanh")),
     _row(
@@ -212,6 +221,10 @@ ROWS = [
     _row(
         "GPSConv without a convolution, layer norm",
         _gps("layer_norm", norm_kwargs={"mode": "node"}, attn_kwargs={"bias": False}), "batch",
+    ),
+    _row(
+        "GPSConv with GATConv, norm over graphs",
+        _gps("layer_norm", lambda d: pyg.GATConv(d, d)), "batch", loops=False,
     ),
     _row(
         "stack of GCNConv and GATConv",

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import warnings
 from typing import Any
 
 import pytest
@@ -150,13 +149,23 @@ REFUSED = {
     "GPSConv.attn_kwargs.add_zero_attn": lambda: pyg.GPSConv(
         4, None, attn_kwargs={"add_zero_attn": True}
     ),
-    "GPSConv.norm1": lambda: pyg.GPSConv(4, None, norm="graph_norm"),
+    "GPSConv.norm1": lambda: pyg.GPSConv(4, None, norm="pair_norm"),
     "GPSConv.conv.GCNConv.improved": lambda: pyg.GPSConv(4, pyg.GCNConv(4, 4, improved=True)),
-    "GPSConv.norm_kwargs.LayerNorm.mode": lambda: pyg.GPSConv(4, None, norm="layer_norm"),
+    "GPSConv.norm_kwargs.BatchNorm.momentum": lambda: pyg.GPSConv(
+        4, None, norm_kwargs={"momentum": None}
+    ),
     "GCN.jk": lambda: pyg.GCN(**MODELS, jk="lstm"),
     "GCN.act": lambda: pyg.GCN(**MODELS, act=torch.sin),
     "GCN.norms.0": lambda: pyg.GCN(**MODELS, norm="pair_norm"),
-    "GCN.norm_kwargs.LayerNorm.mode": lambda: pyg.GCN(**MODELS, norm="layer_norm"),
+    "GCN.norm_kwargs.BatchNorm.allow_single_element": lambda: pyg.GCN(
+        **MODELS, norm="batch_norm", norm_kwargs={"allow_single_element": True}
+    ),
+    "GIN.convs.0.GINConv.nn.MLP.norm_kwargs.LayerNorm": lambda: pyg.GIN(
+        **MODELS, norm="layer_norm"
+    ),
+    "GINConv.nn.Sequential.1.GraphNorm": lambda: pyg.GINConv(
+        nn.Sequential(nn.Linear(3, 4), pyg.GraphNorm(4))
+    ),
     "GCN.convs.0.GCNConv.improved": lambda: pyg.GCN(**MODELS, improved=True),
     "PNA.convs.0.PNAConv.towers": lambda: pyg.PNA(
         **MODELS, aggregators=SUMMARIES[0], scalers=SUMMARIES[1], deg=DEGREES, towers=2
@@ -178,7 +187,7 @@ def test_unknown_options_are_refused_by_name() -> None:
     for kind, options, message in (
         ("GCN", {**MODELS, "colour": 1}, r"GCN\.colour is 1, expected an option that tokennet"),
         ("GCN", {**MODELS, "act": "sine"}, r"GCN\.act is 'sine', expected one of CELU"),
-        ("GCN", {**MODELS, "norm": "instance_norm"}, r"GCN\.norm is .*, expected None, batch_norm"),
+        ("GCN", {**MODELS, "norm": "instance_norm"}, r"GCN\.norm is .*, expected None, batch"),
         ("GCN", {**MODELS, "act_kwargs": {"p": 1}}, r"GCN\.act_kwargs\.p is 1, expected an opt"),
         ("GAT", {**MODELS, "heads": 3}, r"GAT\.heads is 3, expected a divisor of 4"),
         ("GAT", {**MODELS, "v2": True, "share_weights": True}, r"GAT.*GATv2Conv\.share_weights is"),
@@ -269,17 +278,19 @@ def test_the_deviation_of_pna() -> None:
     assert worst["ours"] < 1e-5 < worst["theirs"], worst
 
 
-def test_norms_over_a_graph_mix_graphs() -> None:
-    """`LayerNorm` of PyG, mode "graph", without `batch`: why it is refused."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        stack = Stack(pyg.GCNConv(3, 3), pyg.LayerNorm(3))
-    x, index = torch.randn(4, 3), torch.tensor([[0, 2], [1, 3]])
+def test_norms_over_graphs_that_are_not_told_apart() -> None:
+    """Without `batch`, PyG's norms take all graphs as one; the import keeps them apart."""
+    x, index, batch = torch.randn(4, 3), torch.tensor([[0, 2], [1, 3]]), torch.tensor([0, 0, 1, 1])
+    structure = tn.Structure.packed([2, 2], edges=tn.Edges(index))
     other = x.clone()
-    other[2:] += 1
-    moved = (stack(other, index) - stack(x, index))[:2].abs().max()
-    assert moved > 1e-3
-    batch = torch.tensor([0, 0, 1, 1])
-    assert torch.equal(stack(other, index, batch=batch)[:2], stack(x, index, batch=batch)[:2])
-    with pytest.raises(ValueError, match=r"^Stack\.1\.LayerNorm\.mode is .*, expected 'node'"):
-        from_pyg(stack)
+    other[2:] += torch.randn(2, 3)
+    for norm in (pyg.LayerNorm(3), pyg.GraphNorm(3)):
+        stack = randomise(Stack(pyg.GCNConv(3, 3), norm))
+        assert (stack(other, index) - stack(x, index))[:2].abs().max() > 1e-3
+        net = from_pyg(stack)
+        assert torch.equal(net(other, structure)[:2], net(x, structure)[:2])
+        assert (net(x, structure) - stack(x, index, batch=batch)).abs().max() < 1e-5
+    # of one graph, LayerNorm adds eps to the deviation without `batch`, to the variance with it
+    norm = pyg.LayerNorm(3)
+    small, one = 1e-3 * x, torch.zeros(4, dtype=torch.int64)
+    assert (norm(small) - norm(small, one)).abs().max() > 0.1

@@ -10,9 +10,18 @@ from tokennet.interop.draft import Draft
 from tokennet.interop.options import Options
 from tokennet.interop.pyg_models.activations import act_of, take_act
 from tokennet.interop.pyg_models.convolutions import describe_module, draft, make_module
-from tokennet.interop.pyg_models.parts import Piece, linear, make_norm, norm_of, take_norm
+from tokennet.interop.pyg_models.parts import (
+    Piece,
+    chained,
+    linear,
+    listed,
+    make_norm,
+    norm_of,
+    take_norm,
+)
 from tokennet.interop.pyg_models.sums import check_size
 from tokennet.mixers import TokenWise
+from tokennet.mixers.jumping import JumpingKnowledge
 
 PASSED = {
     "GCN": ("improved", "cached", "add_self_loops", "normalize", "bias"),
@@ -118,28 +127,37 @@ def _gin(options: Options, sizes: list[int], passed: Mapping[str, Any]) -> dict[
 
 
 def read(options: Options) -> Draft:
-    """The convolutions, norms and activations in one list, as they follow on each other."""
-    kind, jk = options.name, options.take("jk", None)
-    if jk not in (None, "last"):
-        raise options.refused("jk", jk, "None or 'last'")
+    """The convolutions, norms and activations in one list, as they follow on each other.
+
+    With `jk` "cat" or "max" the layers are in one `JumpingKnowledge`.
+    """
+    kind, jk = options.name, options.take("jk", None, among=(None, "last", "cat", "max"))
     convs, act = _convolutions(options), take_act(options)
     norm, norm_kwargs = take_norm(options)
     first, dropout = options.take("act_first", False), options.take("dropout", 0.0)
-    hidden, pieces = options.take("hidden_channels"), list[Piece]()
+    hidden, layers = options.take("hidden_channels"), []
     for i, conv in enumerate(convs):
-        pieces += make_module(conv, f"{kind}.convs.{i}", f"convs.{i}.")
+        layer = make_module(conv, f"{kind}.convs.{i}", f"convs.{i}.")
+        layers.append(layer)
         if i == len(convs) - 1 and jk is None:
             break
         step = [] if act is None else [Piece(TokenWise(act()))]
         if norm is not None:
             made = make_norm(norm, norm_kwargs, hidden, f"{kind}.norm_kwargs", f"norms.{i}.")
             step = [*step, made] if first else [made, *step]
-        pieces += step
+        layer += step
         if dropout:
-            pieces.append(Piece(TokenWise(nn.Dropout(dropout))))
-    out = options.take("out_channels", None) or hidden
-    readout = None if jk is None else linear(hidden, out, True, "lin.")
-    return draft(pieces, options.take("in_channels"), readout)
+            layer.append(Piece(TokenWise(nn.Dropout(dropout))))
+    dim, out = options.take("in_channels"), options.take("out_channels", None) or hidden
+    pieces = [piece for layer in layers for piece in layer]
+    if jk is None:
+        return draft(pieces, dim)
+    if jk == "last":
+        return draft(pieces, dim, linear(hidden, out, True, "lin."))
+    joined = [chained(layer) for layer in layers]
+    mixer = JumpingKnowledge(*(p.mixer for p in joined), maximum=jk == "max")
+    wide = hidden if jk == "max" else len(convs) * hidden
+    return draft([Piece(mixer, *listed(joined, "mixers"))], dim, linear(wide, out, True, "lin."))
 
 
 READ = dict.fromkeys((*CONVOLUTIONS, "GAT"), read)

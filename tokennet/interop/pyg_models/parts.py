@@ -12,6 +12,7 @@ from tokennet.interop.pyg_models.activations import ACTIVATIONS, act_of, plain_n
 from tokennet.interop.translation import Line, same
 from tokennet.mixers import Mixer, Pointwise, Sequential, TokenWise
 from tokennet.net import BatchNorm
+from tokennet.net.sample_norms import GraphNorm, SampleNorm
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,7 @@ def origin_of(module: object, where: str) -> str:
 # -- norms ---------------------------------------------------------------------------------------
 
 NORMS = {"batchnorm": "BatchNorm", "batch": "BatchNorm", "layernorm": "LayerNorm"}
-NORMS |= {"layer": "LayerNorm"}
+NORMS |= {"layer": "LayerNorm", "graphnorm": "GraphNorm", "graph": "GraphNorm"}
 
 
 def norm_of(norm: Any, where: str) -> tuple[str | None, dict[str, Any]]:
@@ -67,6 +68,8 @@ def norm_of(norm: Any, where: str) -> tuple[str | None, dict[str, Any]]:
         return kind, {**found, "allow_single_element": norm.allow_single_element}
     if kind == "LayerNorm" and hasattr(norm, "mode"):
         return kind, {"eps": norm.eps, "affine": norm.affine, "mode": norm.mode}
+    if kind == "GraphNorm":
+        return kind, {"eps": norm.eps}
     allowed = ", ".join(sorted(set(NORMS.values())))
     raise value_error(where, kind, f"one of {allowed} of torch_geometric.nn")
 
@@ -78,12 +81,18 @@ def take_norm(options: Options, default: str | None = None) -> tuple[str | None,
         return None, {}
     kind = NORMS.get(plain_name(name)) if isinstance(name, str) else None
     if kind is None:
-        raise options.refused("norm", name, "None, batch_norm or layer_norm")
+        raise options.refused("norm", name, "None, batch_norm, layer_norm or graph_norm")
     return kind, dict(given or {})
 
 
-def make_norm(kind: str, given: Mapping[str, Any], dim: int, where: str, theirs: str) -> Piece:
-    """A norm of PyG; the mixer is a `BatchNorm`, or holds torch's `LayerNorm` as `map`."""
+def make_norm(
+    kind: str, given: Mapping[str, Any], dim: int, where: str, theirs: str, *, told: bool = True
+) -> Piece:
+    """A norm of PyG; the mixer is a norm of ours, or holds torch's `LayerNorm` as `map`.
+
+    `told`: whether the original's norm is told which token is of which sample. One over whole
+    samples that is not told it mixes them, so it is refused.
+    """
     options = Options(f"{where}.{kind}", given)
     options.ignore("device")
     eps = options.take("eps", 1e-5)
@@ -93,12 +102,20 @@ def make_norm(kind: str, given: Mapping[str, Any], dim: int, where: str, theirs:
         if momentum is None:
             raise options.refused("momentum", None, "a number")
         piece = batch_norm(dim, momentum, eps, f"{theirs}module.")
-    else:
-        options.fixed(mode="node")
+    elif kind == "LayerNorm" and options.take("mode", "graph", among=("node", "graph")) == "node":
         affine = options.take("affine", True)
         norm = nn.LayerNorm(dim, eps=eps, elementwise_affine=affine)
         names = ("weight", "bias") if affine else ()
         piece = Piece(TokenWise(norm), [same(f"{theirs}{n}", f"map.{n}") for n in names])
+    else:
+        if not told:
+            allowed = "one over each token, or over the batch"
+            hint = "inside of an MLP it is not told where a graph ends, and mixes them"
+            raise value_error(f"{where}.{kind}", "a norm over a graph", allowed, hint)
+        options.fixed(affine=True)
+        whole: Mixer = (GraphNorm if kind == "GraphNorm" else SampleNorm)(dim, eps=eps)
+        own = [name for name, _ in whole.named_parameters()]
+        piece = Piece(whole, [same(f"{theirs}{n}", n) for n in own])
     options.finish()
     return piece
 
@@ -133,7 +150,7 @@ def describe_part(module: Any, where: str) -> dict[str, Any]:
             raise value_error(where, str(module), allowed)
         options = {"eps": module.eps, "affine": bias, "mode": "node"}
         return {"kind": kind, "in_channels": size[0], **options}
-    if kind in ("BatchNorm", "LayerNorm"):
+    if kind in WITH_SIZE:
         return {"kind": kind, "in_channels": module.in_channels, **norm_of(module, where)[1]}
     if kind == "Dropout":
         return {"kind": kind, "p": module.p}
@@ -163,14 +180,15 @@ def _describe_mlp(module: Any, where: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-PARTS = (*ACTIVATIONS, "BatchNorm", "BatchNorm1d", "Dropout", "Identity", "LayerNorm", "Linear")
-PARTS += ("MLP", "Sequential")
+WITH_SIZE = ("BatchNorm", "GraphNorm", "LayerNorm")
+PARTS = (*ACTIVATIONS, *WITH_SIZE, "BatchNorm1d", "Dropout", "Identity", "Linear", "MLP")
+PARTS += ("Sequential",)
 
 
-def make_part(given: Any, where: str, theirs: str) -> list[Piece]:
+def make_part(given: Any, where: str, theirs: str, *, told: bool = True) -> list[Piece]:
     """The mixers of a description, one for each step; `theirs` begins their weights' names."""
     options, kind = kind_options(given, where)
-    pieces = _make_part(options, kind, theirs)
+    pieces = _make_part(options, kind, theirs, told)
     options.finish()
     return pieces
 
@@ -183,7 +201,7 @@ def kind_options(given: Any, where: str) -> tuple[Options, str]:
     return options, kind
 
 
-def _make_part(options: Options, kind: str, theirs: str) -> list[Piece]:
+def _make_part(options: Options, kind: str, theirs: str, told: bool) -> list[Piece]:
     if kind in ACTIVATIONS:
         make, known = ACTIVATIONS[kind]
         options.ignore("inplace")
@@ -198,10 +216,10 @@ def _make_part(options: Options, kind: str, theirs: str) -> list[Piece]:
         if momentum is None:
             raise options.refused("momentum", None, "a number")
         return [batch_norm(size, momentum, options.take("eps", 1e-5), theirs)]
-    if kind in ("BatchNorm", "LayerNorm"):
-        size = options.take("in_channels")
+    if kind in WITH_SIZE:
+        size, where = options.take("in_channels"), options.name.removesuffix(f".{kind}")
         rest = {k: options.take(k) for k in options.given if k not in ("kind", "in_channels")}
-        return [make_norm(kind, rest, size, options.name.removesuffix(f".{kind}"), theirs)]
+        return [make_norm(kind, rest, size, where, theirs, told=told)]
     if kind == "Dropout":
         options.ignore("inplace")
         return [Piece(TokenWise(nn.Dropout(options.take("p", 0.5))))]
@@ -214,7 +232,7 @@ def _make_part(options: Options, kind: str, theirs: str) -> list[Piece]:
         return [
             piece
             for i, m in inside
-            for piece in make_part(m, f"{options.name}.{i}", f"{theirs}{i}.")
+            for piece in make_part(m, f"{options.name}.{i}", f"{theirs}{i}.", told=False)
         ]
     raise value_error(f"{options.name}.kind", kind, "one of " + ", ".join(PARTS))
 
@@ -241,7 +259,8 @@ def _make_mlp(options: Options, theirs: str) -> list[Piece]:
             step = [] if make is None else [Piece(TokenWise(make()))]
             if norm is not None:
                 where = f"{options.name}.norm_kwargs"
-                made = make_norm(norm, norm_kwargs, sizes[i + 1], where, f"{theirs}norms.{i}.")
+                name = f"{theirs}norms.{i}."
+                made = make_norm(norm, norm_kwargs, sizes[i + 1], where, name, told=False)
                 step = [*step, made] if act_first else [made, *step]
             pieces += step
         if drop[i]:

@@ -5,7 +5,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from tokennet import ops
 from tokennet.checks import value_error
 from tokennet.interop.options import Options
 from tokennet.interop.pyg_models.parts import Piece, chained, describe_part, make_part, origin_of
@@ -19,10 +18,11 @@ from tokennet.mixers import (
     SAGEConvolution,
     TokenWise,
 )
+from tokennet.ops import segment_max, segment_mean, segment_min, segment_sum
 
 POOLS = {
-    "mean": ops.segment_mean, "max": ops.segment_max, "min": ops.segment_min,
-    "sum": ops.segment_sum, "add": ops.segment_sum,
+    "mean": segment_mean, "max": segment_max, "min": segment_min,
+    "sum": segment_sum, "add": segment_sum,
 }  # fmt: skip
 AGGREGATORS, SCALERS = ["mean", "min", "max", "std"], ["identity", "amplification", "attenuation"]
 
@@ -114,7 +114,7 @@ def describe_gin(module: Any, where: str) -> dict[str, Any]:
 def make_gin(options: Options, theirs: str) -> Piece:
     """With a norm that is a mixer inside, the MLP comes after the sum and not in it."""
     options.fixed(aggr="add")
-    steps = make_part(options.take("nn"), f"{options.name}.nn", f"{theirs}nn.")
+    steps = make_part(options.take("nn"), f"{options.name}.nn", f"{theirs}nn.", told=False)
     dim = next((p.mixer.dim for p in steps if p.mixer.dim is not None), None)
     if dim is None:
         raise options.refused("nn", "without a linear map", "one that tells its channels")
