@@ -68,6 +68,23 @@ def test_auxiliary_losses_change_their_outputs() -> None:
     assert (y - z).abs().max() > 0.01
 
 
+@pytest.mark.parametrize("attention", ["sdpa", "eager"])
+def test_a_sample_without_memory(attention: str) -> None:
+    """Reads nothing; theirs with eager attention reads the mean of the padding instead."""
+    model: Any = randomise(make("DetrDecoder", attention)(0)).eval()
+    net, given = bring(model), inputs(0, model)
+    given["memory"]["valid"][0] = False
+    first, y = ours(net, given)["output"], theirs(model, given)["output"]
+    given["memory"]["x"][0] += 1
+    torch.testing.assert_close(ours(net, given)["output"], first, rtol=0, atol=0)
+    moved = (theirs(model, given)["output"] - y).abs().max()
+    if attention == "sdpa":
+        torch.testing.assert_close(first, y, rtol=1e-5, atol=1e-5)
+        assert moved == 0
+    else:
+        assert moved > 0.01
+
+
 @each
 def test_from_a_state_dict(kind: str) -> None:
     model: Any = randomise(make(kind, dropout=0.1)(1)).eval()
