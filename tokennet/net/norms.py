@@ -88,8 +88,10 @@ class SampleNorm(Mixer):
     ) -> Float[Tensor, "*tokens D"]:
         self.check(x, structure)
         layout = structure.layout
-        if len(layout.shape) == 2 and layout.padded_valid is None:
-            return torch.addcmul(self.bias, F.layer_norm(x, x.shape[1:], eps=self.eps), self.weight)
+        if len(layout.shape) == 2 and layout.padded_valid is None and x.numel():
+            image = x.transpose(1, 2).unflatten(2, (-1, 1))  # [B, D, N, 1], channels last
+            y = F.group_norm(image, 1, self.weight, self.bias, self.eps)
+            return y.flatten(2).transpose(1, 2)
         x = layout.clear(x)
         z = x.to(torch.promote_types(x.dtype, torch.float32))  # sums of half precision lose
         mean = sample_mean(z, layout).mean(1)  # [B]
