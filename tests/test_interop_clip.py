@@ -104,3 +104,17 @@ def test_dropout_is_taken_over() -> None:
     blocks = [mixer for mixer in net.mixers if isinstance(mixer, tn.Block)]
     assert blocks
     assert all(block.parts[0].mixer.dropout == 0.25 for block in blocks)
+
+
+def test_a_model_that_was_asked_for_its_hidden_states() -> None:
+    """transformers leaves hooks on it, which change nothing; any other hook is refused."""
+    model: Any = make("CLIPTextModel")(0).eval()
+    ids = torch.tensor([[4, 5, END]])
+    y = model(ids, output_hidden_states=True).last_hidden_state
+    assert any(part._forward_hooks for part in model.modules())
+    torch.testing.assert_close(bring(model)(ids), y)
+    handle = model.encoder.layers[0].register_forward_hook(lambda *_: None)
+    with pytest.raises(ValueError, match=r"^hooks of encoder\.layers\.0 is there, expected none"):
+        bring(model)
+    handle.remove()
+    bring(model)

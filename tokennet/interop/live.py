@@ -8,6 +8,9 @@ from torch import nn
 
 from tokennet.checks import kind_of, type_error, value_error
 
+CAPTURING = "transformers.utils.output_capturing"
+"""Leaves hooks on a model that was once asked for its hidden states; they only look on."""
+
 
 def live_class(
     module: nn.Module, library: str, readers: Mapping[str, str], prefix: str
@@ -29,7 +32,8 @@ def check_plain(module: nn.Module) -> None:
     """Raises for what a state dict does not tell: hooks and parametrisations."""
     for name, part in module.named_modules():
         where = name or "the model"
-        if part._forward_hooks or part._forward_pre_hooks:
+        hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
+        if any(getattr(hook, "__module__", None) != CAPTURING for hook in hooks):
             raise value_error(f"hooks of {where}", "there", "none", "they may change the outputs")
         if hasattr(part, "parametrizations"):
             hint = "torch.nn.utils.parametrize.remove_parametrizations writes them into the weights"
