@@ -61,10 +61,11 @@ def row(case: Case, seeds: int, audit: bool) -> tuple[str, bool]:
                 one = compare(case, seed, dtype, train=train)
                 for kind in ("output", "hidden", "gradient"):
                     setattr(total, kind, max(getattr(total, kind), getattr(one, kind)))
+                total.where |= one.where
     fine = all(e.worst <= TOLERANCE[d] for d, e in worst.items())
     cells = [case.library.replace("_", "-"), case.name]
     for errors in worst.values():
-        hidden = f"{errors.hidden:.0e}" if errors.hidden else "-"
+        hidden = f"{errors.hidden:.0e}" if "hidden" in errors.where else "-"
         cells += [f"{errors.output:.0e}", hidden, f"{errors.gradient:.0e}"]
     claims = ", ".join(sorted(assert_claims_hold(case))) or "none"
     words = ""
