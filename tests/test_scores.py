@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import tokennet as tn
+from tokennet.mixers.score import Place
+from tokennet.pairs import Dense
 
 B, N, H, D = 2, 5, 2, 4
 DIM = H * D
@@ -216,3 +218,17 @@ def test_any_maps_for_query_key_and_value() -> None:
     expected = (x @ x.mT).softmax(-1) @ x
     for mixer in (bare, basic):
         torch.testing.assert_close(mixer(x, tn.Structure.dense(B, N)), expected)
+
+
+@pytest.mark.parametrize(("front", "rows"), [(False, 1), (True, 2)])
+def test_one_row_of_positions_where_samples_agree(front: bool, rows: int) -> None:
+    """Padding behind leaves one, padding in front one for each sample; the numbers stay."""
+    valid = torch.tensor([[True, True, True, True, True], [True, True, True, False, False]])
+    structure = tn.Structure.padded(valid.flip(1) if front else valid)
+    assert Place(structure, Dense()).offset.shape == (rows, N, N)
+    score = tn.DotScore(tn.Rotary(D)) + tn.RelativeBias(H) + tn.AlibiBias(H)
+    attention, x = tn.Attention(DIM, H, tn.Causal(), score=score).double(), torch.randn(2, N, DIM)
+    together = attention(x.double(), structure)
+    for b, keep in enumerate(structure.layout.valid):
+        alone = attention(x[b, keep].double()[None], tn.Structure.dense(1, int(keep.sum())))
+        torch.testing.assert_close(together[b, keep], alone[0])

@@ -38,7 +38,7 @@ class Place:
         if self.at is not None:
             return self.at
         layout = self.structure.layout
-        own = layout.position if isinstance(self.pairs, Sparse) else layout.padded_position
+        own = layout.position if isinstance(self.pairs, Sparse) else _once(layout.padded_position)
         return own, own
 
     @property
@@ -49,6 +49,17 @@ class Place:
             edges = self.pairs.edges
             return source.index_select(0, edges.source) - target.index_select(0, edges.target)
         return source[:, None, :] - target[:, :, None]
+
+
+def _once(position: Int[Tensor, "B N"]) -> Int[Tensor, "b N"]:
+    """One row where all samples have the same, as with padding behind: it costs less from here on.
+
+    Only where looking does not wait for a device, nor is compiled into the program.
+    """
+    recorded = torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None
+    if recorded or position.shape[0] < 2 or position.device.type != "cpu":
+        return position
+    return position[:1] if torch.equal(position, position[:1].expand_as(position)) else position
 
 
 class Dot(NamedTuple):
