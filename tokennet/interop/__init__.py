@@ -8,11 +8,13 @@ from tokennet.interop.load import (
     from_transformers,
     from_x_transformers,
 )
+from tokennet.interop.onnx import export_onnx
 from tokennet.interop.origin import Origin
 from tokennet.interop.pretrained import from_pretrained, save_pretrained
 
 __all__ = [
     "Origin",
+    "export_onnx",
     "export_state",
     "from_pretrained",
     "from_pyg",
