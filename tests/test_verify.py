@@ -263,3 +263,14 @@ def test_a_secret_position_is_found_also_where_the_length_is_limited() -> None:
             return x + structure.layout.unflat(structure.layout.position[:, None].to(x.dtype))
 
     assert tn.verify(Slots())["position"].status == "undeclared"
+
+
+def test_memory_of_other_channels_behind_attention_among_tokens() -> None:
+    """The memory's channels are those of the part that reads it, not of the first attention."""
+    cross = tn.Attention(4, 2, tn.Memory(), memory_dim=6)
+    net = tn.TokenNet(
+        tn.FeatureTokenizer(4), [tn.Block(4, tn.Attention(4, 2), cross)], tn.TokenReadout(4, 3)
+    )
+    report = tn.verify(net, examples=5)
+    assert report.ok, str(report)
+    assert "MemoryPermutation" in {law.name for law in net.claims}

@@ -249,10 +249,13 @@ def _domain(module: Mixer | TokenNet, dim: int | None) -> Domain:
         raise value_error("dim", None, "the number of channels", "verify(mixer, dim=8)")
     if module.dim is not None and dim is not None and dim != module.dim:
         raise value_error("dim", dim, f"{module.dim}, the dim of {type(module).__name__}")
-    parts = list(module.modules())
+    own = module.parts if isinstance(module, TokenNet) else [module]  # not a tokenizer's encoder
+    parts = [m for part in own for m in part.modules()]
+    readers = [m for m in parts if isinstance(m, Mixer) and "memory" in m.reads]
     facts = frozenset({"edges"}) | (module.reads & {"grid", "memory"})
     most = 66 if module.max_tokens is None else module.max_tokens
-    memory, edge = ([getattr(p, n, None) for p in parts] for n in ("memory_dim", "edge_dim"))
+    memory = [getattr(m, "memory_dim", None) for m in readers]
+    edge = [getattr(m, "edge_dim", None) for m in parts]
     domain = Domain(
         dim=size,
         memory_dim=next((n for n in memory if isinstance(n, int)), None),
