@@ -65,7 +65,7 @@ def llama(kind: str) -> Make:
             num_key_value_heads=groups, hidden_act=pick(seed, 3, "silu", "gelu", "relu"),
             rms_norm_eps=pick(seed, 0, 1e-6, 1e-4), tie_word_embeddings=pick(seed, 3, False, True),
             rope_parameters={"rope_type": "default", "rope_theta": pick(seed, 1, 1e4, 50.0)},
-            bos_token_id=0, eos_token_id=1, **more,
+            bos_token_id=2, eos_token_id=1, pad_token_id=pick(seed, 1, None, 0), **more,
         )  # fmt: skip
         return getattr(transformers, kind)(config)
 
@@ -73,11 +73,11 @@ def llama(kind: str) -> Make:
 
 
 def padded_ids(seed: int, batch: int = 3) -> tuple[Tensor, Tensor]:
-    """Ids and which of them are real, padded on the right."""
+    """Ids from 1, and which of them are real; 0 at padding, which is on the right."""
     g = torch.Generator().manual_seed(seed)
     lengths = torch.randint(1, 9, (batch,), generator=g)
     valid = torch.arange(int(lengths.max())) < lengths[:, None]
-    return torch.randint(0, IDS, valid.shape, generator=g), valid
+    return torch.randint(1, IDS, valid.shape, generator=g) * valid, valid
 
 
 def _inputs(seed: int, model: nn.Module) -> tuple[Tensor, Tensor]:

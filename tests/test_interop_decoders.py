@@ -171,6 +171,21 @@ def test_two_tables_are_not_tied(kind: str) -> None:
         tn.interop.from_transformers(model.state_dict(), config)
 
 
+def test_the_gradient_of_the_id_of_padding() -> None:
+    """The original leaves it out, also where that id is a real token; here it is like any other."""
+    model = _model("LlamaForCausalLM", pad_token_id=0)
+    net = tn.interop.from_transformers(model)
+    ids = torch.tensor([[3, 0, 5]])
+    expected, found = model(ids).logits, net(ids)
+    assert torch.allclose(found, expected, atol=1e-5)
+    expected.square().sum().backward()
+    found.square().sum().backward()
+    theirs, ours = model.model.embed_tokens.weight.grad, net.tokenizer.embedding.weight.grad
+    assert torch.allclose(ours[1:], theirs[1:], atol=1e-4)
+    assert theirs[0].abs().max() == 0
+    assert ours[0].abs().max() > 1e-3
+
+
 def test_dropout_is_taken_over() -> None:
     model = _model("GPT2Model", embd_pdrop=0.1, attn_pdrop=0.2, resid_pdrop=0.3)
     net = tn.interop.from_transformers(model)

@@ -1,4 +1,7 @@
-"""Llama, Mistral, Qwen 2: rotary codes, grouped queries, a gated MLP."""
+"""Llama, Mistral, Qwen 2: rotary codes, grouped queries, a gated MLP.
+
+At an id `pad_token_id` among the real tokens, its embedding gets a gradient here.
+"""
 
 from collections.abc import Callable
 from functools import partial
