@@ -54,6 +54,21 @@ def test_sample_norm_is_group_norm_on_the_real_rows(packed: bool) -> None:
     same(norm(x, tn.Structure.dense(2, 4)), theirs(x.transpose(1, 2)).transpose(1, 2))
 
 
+@pytest.mark.parametrize("axes", [(0, 1, 2), (0, 2, 1), (2, 1, 0)], ids=str)
+def test_sample_norm_has_the_gradients_of_packed_samples(axes: tuple[int, ...]) -> None:
+    """However the gradient that arrives lies in memory."""
+    norm = randomised(SampleNorm(D))
+    x = torch.randn(3, 4, D, dtype=torch.float64, requires_grad=True)
+    back = torch.randn([(3, 4, D)[a] for a in axes], dtype=torch.float64)
+    back = back.permute([axes.index(a) for a in range(3)])
+    found = []
+    for structure in (tn.Structure.dense(3, 4), tn.Structure.padded(torch.ones(3, 4).bool())):
+        y = norm(x, structure)
+        found.append((y, *torch.autograd.grad(y, (x, norm.weight, norm.bias), back)))
+    for one, two in zip(*found, strict=True):
+        same(one, two)
+
+
 @pytest.mark.parametrize(
     "mixer",
     [
