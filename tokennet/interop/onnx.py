@@ -75,11 +75,11 @@ def _converted(call: Call) -> bytes:
     try:
         with torch.no_grad(), backend("torch"):  # the kernels are no operations of ONNX
             program = torch.export.export(call, tensors, dynamic_shapes=(tuple(shapes),))
-        _check_axes(program, call)
-        made = torch.onnx.export(
-            program, tensors, dynamo=True, verbose=False, input_names=list(call.names),
-            output_names=["output"], custom_translation_table=translations(),
-        )  # fmt: skip
+            _check_axes(program, call)
+            made = torch.onnx.export(
+                program, tensors, dynamo=True, verbose=False, input_names=list(call.names),
+                output_names=["output"], custom_translation_table=translations(),
+            )  # fmt: skip
     except ValueError:
         raise
     except Exception as error:
@@ -126,9 +126,10 @@ def _refused(program: Any, error: Exception) -> ValueError:
     found = re.search(r"op='([\w.:]+)'", text)
     hint = "export that part of the net by itself, or exchange it (tn.surgery.swap)"
     if found is None or program is None:
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        told = text.rpartition("## Exception summary")[2]
+        line = next((line for line in told.splitlines() if line.strip()), type(error).__name__)
         return value_error(
-            "the net", f"not traced ({lines[0][:200]})", "one torch.export takes", hint
+            "the net", f"not exported ({line.strip()[:200]})", "one that torch exports", hint
         )
     operation = found[1]
     short = operation.rpartition(".")[2].removeprefix("_")
