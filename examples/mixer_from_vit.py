@@ -79,7 +79,7 @@ def draw(found: dict[str, Tensor]) -> Figure:
     axis.text(2.5, 0.02, "labels", ha="center", transform=axis.get_xaxis_transform())
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=4)
     depths = range(1, found["errors"].shape[1] + 1)
-    errors.bar(depths, found["errors"].mean(0), color=COLOURS["fitted"])
+    errors.bar(depths, found["errors"].mean(0).tolist(), color=COLOURS["fitted"])
     for values in found["errors"]:
         errors.plot(depths, values, "k.", markersize=3)
     errors.set(xlabel="block", ylabel="error of the fit", xticks=depths)

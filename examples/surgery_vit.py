@@ -1,9 +1,9 @@
 """A trained ViT whose lower half no longer looks everywhere: a window, then a sparse random graph.
 
-In both a patch of a digit hears nine at most: those around it, or itself and eight along the edges
-of an expander. All weights are kept; the net goes on at once, and learns for one epoch more.
-
-RESULTS
+A patch of a digit hears nine at most: those around it, or itself and eight along the edges of an
+expander. Accuracy (3 seeds) right after the surgery, and after an epoch: full 81.6 ± 0.9 %, 84.7 ±
+1.1 %; window 44.7 ± 2.5 %, 83.6 ± 0.0 %; expander 52.7 ± 2.6 %, 82.9 ± 0.9 %. One attention took
+22.3, 21.4, 3.4 ms (250 images, the fastest of 60 calls): edges save time, the window's mask none.
 
 python examples/surgery_vit.py
 """
@@ -31,7 +31,7 @@ COLOURS = {"full": "#636363", "window": "#2458d3", "expander": "#d95f02"}
 
 @cache
 def facts(batch: int) -> tn.Structure:
-    """What is known of the patches of so many images; the edges are the same in each."""
+    """The grid of the patches and their edges, the same in each of so many images."""
     return tn.expander_edges(tn.Structure.dense(batch, TOKENS, grid=(SIDE, SIDE)), degree=8, seed=0)
 
 
@@ -87,14 +87,14 @@ def draw(found: dict[str, Tensor]) -> Figure:
         heard = TOPOLOGIES[name].matrix(facts(1))[TOKENS // 2].view(SIDE, SIDE).int()
         maps[place].pcolormesh(heard, cmap="Greys", vmin=0, vmax=2, edgecolors="white")
         maps[place].plot(SIDE / 2, SIDE / 2, "o", color=COLOURS[name], markersize=4)
-        maps[place].set(title=name, aspect="equal", xticks=[], yticks=[])
+        maps[place].set(aspect="equal", xticks=[], yticks=[])
+        maps[place].set_title(name, color=COLOURS[name])
         for line in values[:, :2]:
             axis.plot((0, 1), line, ".-", color=COLOURS[name], alpha=0.3)
-        axis.plot((0, 1), values.mean(0)[:2], color=COLOURS[name], linewidth=2.5, label=name)
-        cost.bar(place, values[:, 2].amin(), color=COLOURS[name])
+        axis.plot((0, 1), values.mean(0)[:2], color=COLOURS[name], linewidth=2.5)
+        cost.bar(place, float(values[:, 2].amin()), color=COLOURS[name])
     axis.set(ylabel="test accuracy", xlim=(-0.25, 1.25), xticks=(0, 1))
     axis.set_xticklabels(["after surgery", "an epoch later"])
-    axis.legend(frameon=False)
     cost.set_xticks(range(len(found)), list(found), rotation=45)
     cost.set_ylabel("ms, one attention")
     return figure
