@@ -34,11 +34,11 @@ def test_parity(name: str, dtype: torch.dtype, train: bool, seed: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["vit", "vit tokens", "vit registers", "deit", "mixer", "gmlp", "convmixer", "poolformer"],
+    ["vit tokens", "vit registers", "deit", "mixer", "gmlp", "convmixer", "poolformer"],
 )
 def test_laws(name: str) -> None:
     import_timm()
-    found = assert_claims_hold(CASES[name], examples=3)
+    found = assert_claims_hold(CASES[name], examples=2)
     assert ("Permutation" in found) == (name == "vit tokens")  # the one without positions
     assert_audits_agree(CASES[name])
 
