@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import tokennet as tn
 from tokennet.mixers.combine import MinusInput
-from tokennet.net.norms import SampleNorm
 from tokennet.net.prefix_readouts import PrefixReadout, RestReadout
+from tokennet.net.sample_norms import SampleNorm
 from tokennet.net.stages import StageTokenizer
 
 D = 6

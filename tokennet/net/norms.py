@@ -4,14 +4,12 @@ Axes: D channels.
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from tokennet.checks import positive, probability, type_error, value_error
 from tokennet.laws import Permutation, closure
 from tokennet.mixers import Mixer
-from tokennet.ops import sample_mean
 from tokennet.structure import Structure
 
 
@@ -66,39 +64,6 @@ class BatchNorm(Mixer):
         unbiased = var * count / (count - 1).clamp(min=1)
         for running, new in ((self.running_mean, mean), (self.running_var, unbiased)):
             running.add_((step * (new - running)).to(running.dtype))
-
-
-class SampleNorm(Mixer):
-    """y = w (x - m) / sqrt(v + eps) + b, m and v over all tokens and channels of each sample.
-
-    `nn.GroupNorm(1, dim)` (Wu and He 2018, "Group normalization", with one group), PoolFormer's
-    norm: tokens see each other, samples don't. Shapes: [*, D] -> [*, D].
-    """
-
-    claims = closure({Permutation()})
-
-    def __init__(self, dim: int, *, eps: float = 1e-5):
-        super().__init__()
-        self.dim = self.out_dim = positive("dim", dim)
-        self.eps = _small("eps", eps)
-        self.weight, self.bias = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim))
-
-    def forward(
-        self, x: Float[Tensor, "*tokens D"], structure: Structure
-    ) -> Float[Tensor, "*tokens D"]:
-        self.check(x, structure)
-        layout = structure.layout
-        if len(layout.shape) == 2 and layout.padded_valid is None and x.numel():
-            image = x.transpose(1, 2).unflatten(2, (-1, 1))  # [B, D, N, 1], channels last
-            y = F.group_norm(image, 1, self.weight, self.bias, self.eps)
-            return y.flatten(2).transpose(1, 2)
-        x = layout.clear(x)
-        z = x.to(torch.promote_types(x.dtype, torch.float32))  # sums of half precision lose
-        mean = sample_mean(z, layout).mean(1)  # [B]
-        gap = layout.clear(z - mean[layout.sample].view(*layout.shape, 1))
-        var = sample_mean(gap.square(), layout).mean(1)
-        scale = (var + self.eps).rsqrt()[layout.sample].view(*layout.shape, 1)
-        return (gap * scale * self.weight + self.bias).to(x.dtype)
 
 
 def _small(name: str, value: float) -> float:

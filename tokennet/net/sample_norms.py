@@ -1,11 +1,10 @@
-"""Norms over all tokens of a sample.
+"""Norms over all tokens of a sample: a padded token has no part in mean and variance.
 
-Axes: B samples, T rows of the flat view, D channels.
+Axes: B samples, D channels.
 """
 
-from abc import ABC, abstractmethod
-
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -17,8 +16,13 @@ from tokennet.ops import sample_mean
 from tokennet.structure import Structure
 
 
-class _SampleNorm(Mixer, ABC):
-    """What the two share; a padded token has no part in mean and variance."""
+class SampleNorm(Mixer):
+    """y = w (x - m) / sqrt(v + eps) + b, m and v over all tokens and channels of each sample.
+
+    `nn.GroupNorm(1, dim)` (Wu and He 2018, "Group normalization", with one group), PoolFormer's
+    norm; PyG's `LayerNorm` with mode "graph" and `batch`. Tokens see each other, samples don't.
+    Shapes: [*, D] -> [*, D].
+    """
 
     claims = closure({Permutation()})
 
@@ -28,56 +32,56 @@ class _SampleNorm(Mixer, ABC):
         self.eps = _small("eps", eps)
         self.weight, self.bias = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim))
 
-    @abstractmethod
-    def _mean(self, x: Tensor, structure: Structure) -> Tensor:
-        """The mean of each sample, `[B, D]` or `[B, 1]`."""
-
-    @abstractmethod
-    def _shift(self, mean: Tensor) -> Tensor:
-        """What is taken away of the tokens."""
-
     def forward(
         self, x: Float[Tensor, "*tokens D"], structure: Structure
     ) -> Float[Tensor, "*tokens D"]:
         self.check(x, structure)
         layout = structure.layout
-        x = layout.clear(x)
-        z = layout.flat(x) - self._spread(self._shift(self._mean(x, structure)), structure)
-        var = self._mean(layout.unflat(z.square()), structure)
-        y = z * self._spread((var + self.eps).rsqrt(), structure) * self.weight + self.bias
-        return layout.unflat(y)
-
-    def _spread(self, rows: Tensor, structure: Structure) -> Float[Tensor, "T D"]:
-        return rows.index_select(0, structure.layout.sample)
-
-
-class SampleNorm(_SampleNorm):
-    """y = w (x - m) / sqrt(v + eps) + b, m and v over all tokens and channels of the sample.
-
-    A layer norm of the whole sample: PyG's `LayerNorm` with mode "graph" and `batch`. Shapes:
-    [*, D] -> [*, D].
-    """
-
-    def _mean(self, x: Tensor, structure: Structure) -> Tensor:
-        return sample_mean(x, structure.layout).mean(-1, keepdim=True)
-
-    def _shift(self, mean: Tensor) -> Tensor:
-        return mean
+        if len(layout.shape) == 2 and layout.padded_valid is None and x.numel():
+            image = x.transpose(1, 2).unflatten(2, (-1, 1))  # [B, D, N, 1], channels last
+            y = F.group_norm(image, 1, self.weight, self.bias, self.eps)
+            return y.flatten(2).transpose(1, 2)
+        z = _wide(layout.clear(x))
+        mean = sample_mean(z, layout).mean(-1, keepdim=True)  # [B, 1]
+        gap = layout.clear(z - _spread(mean, structure))
+        var = sample_mean(gap.square(), layout).mean(-1, keepdim=True)
+        y = gap * _spread((var + self.eps).rsqrt(), structure) * self.weight + self.bias
+        return y.to(x.dtype)
 
 
-class GraphNorm(_SampleNorm):
+class GraphNorm(Mixer):
     """y = w z / sqrt(mean(z^2) + eps) + b, z = x - a m, means over the sample, channel by channel.
 
     Cai et al. 2021, "GraphNorm: a principled approach to accelerating graph neural network
     training" (equation 6); a is learned. Shapes: [*, D] -> [*, D].
     """
 
+    claims = closure({Permutation()})
+
     def __init__(self, dim: int, *, eps: float = 1e-5):
-        super().__init__(dim, eps=eps)
+        super().__init__()
+        self.dim = self.out_dim = positive("dim", dim)
+        self.eps = _small("eps", eps)
+        self.weight, self.bias = nn.Parameter(torch.ones(dim)), nn.Parameter(torch.zeros(dim))
         self.mean_scale = nn.Parameter(torch.ones(dim))
 
-    def _mean(self, x: Tensor, structure: Structure) -> Tensor:
-        return sample_mean(x, structure.layout)
+    def forward(
+        self, x: Float[Tensor, "*tokens D"], structure: Structure
+    ) -> Float[Tensor, "*tokens D"]:
+        self.check(x, structure)
+        layout = structure.layout
+        wide = _wide(layout.clear(x))
+        z = layout.clear(wide - _spread(self.mean_scale * sample_mean(wide, layout), structure))
+        var = sample_mean(z.square(), layout)  # [B, D]
+        y = z * _spread((var + self.eps).rsqrt(), structure) * self.weight + self.bias
+        return y.to(x.dtype)
 
-    def _shift(self, mean: Tensor) -> Tensor:
-        return self.mean_scale * mean
+
+def _wide(x: Tensor) -> Tensor:
+    """In float32 at least: sums of half precision lose."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _spread(rows: Float[Tensor, "B K"], structure: Structure) -> Float[Tensor, "*tokens K"]:
+    """The number of each sample at each of its tokens."""
+    return structure.layout.unflat(rows.index_select(0, structure.layout.sample))

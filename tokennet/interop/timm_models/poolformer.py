@@ -13,7 +13,7 @@ from tokennet.interop.translation import Line, module, same, shaped
 from tokennet.mixers import Mixer, Pointwise, Pooling
 from tokennet.mixers.combine import MinusInput
 from tokennet.net import Block, MeanReadout, PatchTokenizer, PreNorm, TokenNet
-from tokennet.net.norms import SampleNorm
+from tokennet.net.sample_norms import SampleNorm
 from tokennet.net.stages import StageTokenizer
 from tokennet.net.tokenizers import Tokenizer
 from tokennet.topology import Neighborhood
