@@ -5,7 +5,10 @@ the attention does on 250 digits; then the net learns two epochs from the ViT, a
 labels. Beside it: the same with fresh weights in the new parts, and a net of the same form that is
 trained from nothing, as many steps on the labels.
 
-RESULTS
+Accuracy on MNIST, 16 patches (3 seeds): the ViT has 94.2 ± 0.4 %. The fitted net begins at 70.4 ±
+4.0 % without a step of training, has 91.3 ± 0.9 % when it is distilled, 93.0 ± 0.6 % at the end.
+Fresh parts begin at 14.0 ± 2.5 % and are level then: 91.9 ± 0.5 %, 93.7 ± 0.1 %. From nothing it is
+95.4 ± 0.4 %: a fit saves the start, and where labels are at hand, this teacher has nothing to add.
 
 python examples/mixer_from_vit.py
 """
