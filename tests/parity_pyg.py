@@ -103,7 +103,7 @@ class _Theirs(nn.Module):
 
 
 class _Ours(nn.Module):
-    """The import, called alike."""
+    """The import, called alike: tokens of all samples in any order, the structure wants one."""
 
     def __init__(self, net: "tn.TokenNet"):
         super().__init__()
@@ -111,7 +111,10 @@ class _Ours(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, batch: Tensor, batch_size: int) -> Tensor:
         lengths = torch.bincount(batch, minlength=batch_size).tolist()
-        return self.net(x, tn.Structure.packed(lengths, edges=tn.Edges(edge_index)))
+        order = batch.argsort(stable=True)
+        place = order.argsort()
+        structure = tn.Structure.packed(lengths, edges=tn.Edges(place[edge_index]))
+        return self.net(x[order], structure)[place]
 
 
 def _audit(theirs: nn.Module, ours: "tn.TokenNet") -> Audited:
