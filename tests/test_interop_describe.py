@@ -74,6 +74,16 @@ TOKENIZERS: dict[str, tuple[Callable[[], tn.Tokenizer], Callable[[], Any]]] = {
         lambda: tn.VirtualToken(tn.EmbeddingTokenizer(11, 8)),
         lambda: ids(),
     ),
+    "segments": (
+        lambda: tn.TypedTokenizer(tn.EmbeddingTokenizer(11, 8), 3), lambda: (ids(), ids() % 3),
+    ),
+    "ended": (lambda: tn.EndedTokenizer(tn.EmbeddingTokenizer(11, 8), 10), ids),
+    "stages": (
+        lambda: tn.StageTokenizer(
+            tn.PatchTokenizer(3, 2, 4), [tn.Attention(4, 2)], tn.PatchTokenizer(4, 2, 8)
+        ),
+        lambda: torch.randn(2, 3, 8, 8),
+    ),
     "encoder": (
         lambda: tn.EncodedMemory(
             tn.TokenNet(tn.EmbeddingTokenizer(11, 8), [tn.Attention(8, 2)], tn.TokenReadout(8, 8)),
