@@ -23,7 +23,7 @@ GROUPS = {
     "Topologies: who communicates": [
         "Topology", "Full", "Causal", "Window", "Neighborhood", "EdgeList", "Memory",
     ],
-    "Mixers": ["Mixer", "Sequential", "Parallel", "MessagePassing"],
+    "Mixers": ["Mixer", "Sequential", "Parallel", "JumpingKnowledge", "MessagePassing"],
     "Attention": [
         "Attention", "BasicAttention",
     ],
@@ -52,6 +52,7 @@ GROUPS = {
     ],
     "Blocks": [
         "Block", "PreNorm", "PostNorm", "ResPostNorm", "SandwichNorm", "NoResidual", "BatchNorm",
+        "SampleNorm", "GraphNorm", "RoundedRMSNorm",
     ],
     "Position codes": [
         "LearnedPosition", "SinusoidalPosition", "RandomWalkPosition", "LaplacianPosition",
@@ -64,11 +65,12 @@ GROUPS = {
         "BlurredPatchTokenizer", "shift_error", "OneHotTokenizer", "NeuronTokenizer", "Vocabulary",
         "CharacterVocabulary", "ByteVocabulary", "WordVocabulary", "BPEVocabulary",
         "TextTokenizer", "SeriesTokenizer", "RegionTokenizer", "MoleculeTokenizer", "VirtualToken",
-        "EncodedMemory",
+        "EncodedMemory", "TypedTokenizer", "EndedTokenizer", "StageTokenizer",
     ],
     "Readouts": [
         "MeanReadout", "ClassReadout", "TokenReadout", "SumReadout", "MaxReadout", "GatedReadout",
-        "AttentionReadout", "SetReadout", "set_matching", "set_loss",
+        "AttentionReadout", "SetReadout", "set_matching", "set_loss", "LastReadout",
+        "PrefixReadout", "RestReadout",
     ],
     "Nets": ["TokenNet"],
     "Decoding": [

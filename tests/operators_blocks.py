@@ -28,6 +28,20 @@ OPERATORS: list[Operator] = [
         lambda: tn.NoResidual(DIM, tn.Attention(DIM, 2), norm=nn.Identity, layer_scale=0.5),
         (CAUSAL,),
     ),
+    Operator("sample norm", lambda: tn.SampleNorm(DIM), (CAUSAL,)),
+    Operator("graph norm", lambda: tn.GraphNorm(DIM), (CAUSAL,)),
+    Operator(
+        "jumping knowledge",
+        lambda: tn.JumpingKnowledge(
+            tn.Attention(DIM, 2, tn.Causal()), tn.Pointwise(DIM, out_dim=3)
+        ),
+        (PERM, SHIFT),
+    ),
+    Operator(
+        "jumping knowledge, maximum",
+        lambda: tn.JumpingKnowledge(tn.GraphConvolution(DIM), tn.Attention(DIM, 2), maximum=True),
+        (CAUSAL,),
+    ),
     Operator("gated MLP", lambda: tn.GatedMLP(DIM, 11), mixes=False),
     Operator(
         "gated MLP, wider",

@@ -1,6 +1,6 @@
 """Readouts, one line each."""
 
-from operator_case import DIM, Operator
+from operator_case import DIM, PERM, SHIFT, Operator
 from operators_latents import mab
 from torch import nn
 
@@ -27,4 +27,11 @@ OPERATORS: list[Operator] = [
         ),
     ),
     Operator("set readout", _detr),
+    Operator("last readout", lambda: tn.LastReadout(DIM, 3), (PERM, SHIFT)),
+    Operator(
+        "prefix readout",
+        lambda: tn.PrefixReadout(DIM, 3, [nn.Linear(DIM, 3), nn.Linear(DIM, 3)]),
+        (PERM, SHIFT),
+    ),
+    Operator("rest readout", lambda: tn.RestReadout(DIM, 3, 1), (PERM, SHIFT)),
 ]

@@ -15,6 +15,7 @@ from bad_latents import LATENTS
 from bad_mixers import MIXERS
 from bad_nets import NETS
 from bad_positions import POSITIONS
+from bad_published import PUBLISHED
 from bad_readouts import READOUTS
 from bad_sequences import SEQUENCES
 from bad_structures import STRUCTURES
@@ -23,7 +24,7 @@ from bad_tokenizers import TOKENIZERS
 import tokennet as tn
 
 TABLE = STRUCTURES | MIXERS | COMPOSITIONS | TOPOLOGIES | NETS | ATTENTION | GRAPHS | SEQUENCES
-TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS | AUDIT | ABLATIONS
+TABLE |= LATENTS | BLOCKS | POSITIONS | READOUTS | TOKENIZERS | AUDIT | ABLATIONS | PUBLISHED
 CASES = [(name, bad) for name, bads in TABLE.items() for bad in bads]
 # no arguments of their own, or made by tokennet only
 EXEMPT = {"Full", "Causal", "Report", "Verdict", "LawBrokenError", "Softmax", "HardMax", "Sigmoid"}

@@ -41,6 +41,7 @@ from tokennet.mixers.graph_convolution import GraphConvolution
 from tokennet.mixers.heads import (
     Heads,
 )
+from tokennet.mixers.jumping import JumpingKnowledge
 from tokennet.mixers.latent_state import (
     LatentState,
 )
@@ -74,6 +75,7 @@ from tokennet.mixers.rotary import (
     QueryKeyNorm,
     Rotary,
 )
+from tokennet.mixers.rounded_norm import RoundedRMSNorm
 from tokennet.mixers.sage import (
     SAGEConvolution,
 )
@@ -119,6 +121,7 @@ __all__ = [
     "GraphConvolution",
     "HardMax",
     "Heads",
+    "JumpingKnowledge",
     "LatentState",
     "Latents",
     "LinearAttention",
@@ -141,6 +144,7 @@ __all__ = [
     "RelativeBias",
     "ReluFeatures",
     "Rotary",
+    "RoundedRMSNorm",
     "SAGEConvolution",
     "Score",
     "Sequential",

@@ -73,10 +73,10 @@ class Pooling(_Pool):
     """
 
     def forward(self, x: Float[Tensor, "*tokens D"], structure: Structure) -> Tensor:
+        self.check(x, structure)
         grid = self._window(structure)
         if grid is None:
             return super().forward(x, structure)
-        self.check(x, structure)
         radius, layout = self.topology.radius, structure.layout  # type: ignore[attr-defined]
         image = layout.pad(x).transpose(1, 2).unflatten(2, grid)  # [B, D, H, W]
         y = F.avg_pool2d(image, 2 * radius + 1, 1, radius, count_include_pad=False)

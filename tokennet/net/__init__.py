@@ -12,6 +12,7 @@ from tokennet.net.decode import (
     sample_decode,
 )
 from tokennet.net.encoded import EncodedMemory
+from tokennet.net.ending import EndedTokenizer, LastReadout
 from tokennet.net.graph_positions import (
     DegreePosition,
     EigenvectorPosition,
@@ -46,6 +47,7 @@ from tokennet.net.positions import (
     SinePosition,
     SinusoidalPosition,
 )
+from tokennet.net.prefix_readouts import PrefixReadout, RestReadout
 from tokennet.net.readouts import (
     ClassReadout,
     GatedReadout,
@@ -64,6 +66,7 @@ from tokennet.net.residual import (
     ResPostNorm,
     SandwichNorm,
 )
+from tokennet.net.sample_norms import GraphNorm, SampleNorm
 from tokennet.net.series import (
     SeriesTokenizer,
 )
@@ -71,9 +74,11 @@ from tokennet.net.set_loss import (
     set_loss,
     set_matching,
 )
+from tokennet.net.stages import StageTokenizer
 from tokennet.net.text import (
     TextTokenizer,
 )
+from tokennet.net.token_types import TypedTokenizer
 from tokennet.net.tokenizers import (
     ClassToken,
     EmbeddingTokenizer,
@@ -111,11 +116,14 @@ __all__ = [
     "EigenvectorPosition",
     "EmbeddingTokenizer",
     "EncodedMemory",
+    "EndedTokenizer",
     "FeatureTokenizer",
     "GatedReadout",
+    "GraphNorm",
     "GridSinusoidalPosition",
     "IntegerPosition",
     "LaplacianPosition",
+    "LastReadout",
     "LearnedPosition",
     "MaxReadout",
     "MeanReadout",
@@ -128,9 +136,12 @@ __all__ = [
     "Position",
     "PostNorm",
     "PreNorm",
+    "PrefixReadout",
     "RandomWalkPosition",
     "RegionTokenizer",
     "ResPostNorm",
+    "RestReadout",
+    "SampleNorm",
     "SandwichNorm",
     "SeriesTokenizer",
     "SetReadout",
@@ -138,11 +149,13 @@ __all__ = [
     "SigmoidPosition",
     "SinePosition",
     "SinusoidalPosition",
+    "StageTokenizer",
     "SumReadout",
     "TextTokenizer",
     "TokenNet",
     "TokenReadout",
     "Tokenizer",
+    "TypedTokenizer",
     "VirtualToken",
     "Vocabulary",
     "WordVocabulary",
