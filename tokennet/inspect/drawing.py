@@ -1,17 +1,16 @@
 """Pictures of mixing: matrices by operator and head, shared weights, reach, and the graph."""
 
 from collections.abc import Mapping, Sequence
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from tokennet.checks import kind_of, positive, type_error, value_error
-from tokennet.files import write_atomically
 from tokennet.inspect.graph import mixing_graph
 from tokennet.inspect.mixing import MixingMatrix
+from tokennet.inspect.panels import colours, finish, image, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,13 +49,13 @@ def draw_mixing(
         columns = min(columns, len(found))
         cells = [(_title(m), m.mean, divmod(i, columns)) for i, m in enumerate(found)]
         rows = -(-len(found) // columns)
-    figure, axes = _panels(rows, columns)
+    figure, axes = panels(rows, columns)
     for title, matrix, place in cells:
         values = matrix.detach().double().cpu().abs()
         high = float(values.max()) if values.numel() else 1.0
         shown = values.masked_fill(values == 0, torch.nan)
-        _image(axes[place], title, shown, vmin=-high / 6, vmax=high or 1)
-    return _finish(figure, axes, path)
+        image(axes[place], title, shown, vmin=-high / 6, vmax=high or 1)
+    return finish(figure, axes, path)
 
 
 def draw_structure(
@@ -68,7 +67,7 @@ def draw_structure(
         hint = "e.g. {name: tn.inspect.shared_maps(...)}"
         raise value_error("operators", "{}", "at least one", hint)
     columns = min(columns, len(operators))
-    figure, axes = _panels(-(-len(operators) // columns), columns)
+    figure, axes = panels(-(-len(operators) // columns), columns)
     for i, (name, numbers) in enumerate(operators.items()):
         if not isinstance(numbers, Tensor) or numbers.ndim != 2 or numbers.is_floating_point():
             raise type_error(f"operators[{name!r}]", kind_of(numbers), "whole numbers [N, N]")
@@ -76,17 +75,17 @@ def draw_structure(
         title = f"{name}\n{count} map{'s' * (count != 1)}"
         mixed = numbers if count <= 10 else (numbers * 37) % 101  # neighbours of unlike colours
         shown = mixed.double().masked_fill(numbers < 0, torch.nan)
-        colours = "tab10" if 1 < count <= 10 else "turbo"
+        palette = "tab10" if 1 < count <= 10 else "turbo"
         low, high = (0, 9) if 1 < count <= 10 else (-15, 115) if count > 10 else (-0.15, 1.15)
-        _image(axes[divmod(i, columns)], title, shown, colours, vmin=low, vmax=high)
-    return _finish(figure, axes, path)
+        image(axes[divmod(i, columns)], title, shown, palette, vmin=low, vmax=high)
+    return finish(figure, axes, path)
 
 
 def draw_receptive_field(
     fields: Mapping[str, Sequence[int | None]], *, path: str | Path | None = None
 ) -> "Figure":
     """How many tokens reach one output after each mixer: of `tn.inspect.receptive_field`."""
-    figure, axes = _panels(1, 1, size=(5.0, 3.2))
+    figure, axes = panels(1, 1, size=(5.0, 3.2))
     axis = axes[0, 0]
     if not fields:
         hint = "e.g. {name: tn.inspect.receptive_field(...)}"
@@ -101,7 +100,7 @@ def draw_receptive_field(
     axis.xaxis.get_major_locator().set_params(integer=True)
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    return _finish(figure, axes, path)
+    return finish(figure, axes, path)
 
 
 def draw_mixing_graph(
@@ -125,7 +124,7 @@ def draw_mixing_graph(
         raise value_error(
             "labels", len(labels), f"a name for each of {found.matrix.shape[1]} tokens"
         )
-    figure, axes = _panels(1, 1, size=(4.2, 4.2))
+    figure, axes = panels(1, 1, size=(4.2, 4.2))
     axis = axes[0, 0]
     weights = [graph.edges[e]["weight"] for e in graph.edges]
     high = max(weights, default=1.0)
@@ -137,47 +136,13 @@ def draw_mixing_graph(
     nx.draw_networkx_edges(
         graph, places, ax=axis, node_size=420, connectionstyle="arc3,rad=0.12",
         width=[0.2 + 3.3 * w / high for w in weights], edge_color=weights, edge_vmin=-high / 4,
-        edge_vmax=high, edge_cmap=_colours("Blues"), arrowsize=8,
+        edge_vmax=high, edge_cmap=colours("Blues"), arrowsize=8,
     )  # fmt: skip
     axis.set_title(_title(found), fontsize=8)
     axis.set_axis_off()
-    return _finish(figure, axes, path)
+    return finish(figure, axes, path)
 
 
 def _title(m: MixingMatrix) -> str:
     word = {"weights": "", "closed form": ", closed form", "jacobian": ", |Jacobian|"}[m.kind]
     return f"{m.name}{word}\n{m.path}" if m.path else f"{m.name}{word}"
-
-
-def _panels(rows: int, columns: int, size: tuple[float, float] | None = None) -> tuple[Any, Any]:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=size or (2.3 * columns, 2.6 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure, figure.subplots(rows, columns, squeeze=False)
-
-
-def _colours(name: str) -> Any:
-    import matplotlib as mpl
-
-    return mpl.colormaps[name].with_extremes(bad="white")
-
-
-def _image(axis: Any, title: str, values: Tensor, colours: str = "Blues", **scale: float) -> None:
-    axis.imshow(values.numpy(), cmap=_colours(colours), interpolation="nearest", **scale)
-    axis.set_title(title, fontsize=7)
-    axis.set_xticks([])
-    axis.set_yticks([])
-    axis.set_aspect("equal" if values.shape[0] == values.shape[1] else "auto")
-
-
-def _finish(figure: Any, axes: Any, path: str | Path | None) -> Any:
-    for axis in axes.flatten():
-        if not axis.has_data() and not axis.get_title():
-            axis.remove()
-    if path is not None:
-        content = BytesIO()
-        figure.savefig(content, dpi=130, format="png")
-        write_atomically(path, content.getvalue())
-    return figure

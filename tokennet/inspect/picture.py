@@ -1,7 +1,6 @@
 """Pictures of who influences whom."""
 
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tokennet.checks import positive, type_error, value_error
-from tokennet.files import write_atomically
+from tokennet.inspect.panels import finish, image, panels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,33 +23,18 @@ def draw_influence(
     left white, so that the pairs that can't communicate stand out. Needs matplotlib; with `path`
     the picture is written there, wholly or not at all.
     """
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     positive("columns", columns)
     if not matrices:
         raise value_error("matrices", "{}", "at least one matrix", "e.g. {name: tn.influence(...)}")
-    colours = mpl.colormaps["Blues"].with_extremes(bad="white")
+    columns = min(columns, len(matrices))
     rows = -(-len(matrices) // columns)
-    figure = Figure(figsize=(2.1 * min(columns, len(matrices)), 2.35 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(rows, min(columns, len(matrices)), squeeze=False).flatten()
-    for axis, (name, matrix) in zip(axes, matrices.items(), strict=False):
+    figure, axes = panels(rows, columns, size=(2.1 * columns, 2.35 * rows))
+    for axis, (name, matrix) in zip(axes.flatten(), matrices.items(), strict=False):
         if not isinstance(matrix, Tensor) or matrix.ndim != 2:
             kind = tuple(matrix.shape) if isinstance(matrix, Tensor) else type(matrix).__name__
             raise type_error(f"matrices[{name!r}]", kind, "a matrix [N_out, N]")
         values = matrix.detach().double().cpu().sqrt().masked_fill(matrix.cpu() == 0, torch.nan)
         high = float(values.nan_to_num().max()) if values.numel() else 1.0
-        axis.imshow(values.numpy(), cmap=colours, vmin=-high / 6, vmax=high or 1)
-        axis.set_title(name, fontsize=8)
-        axis.set_xticks([])
-        axis.set_yticks([])
+        image(axis, name, values, size=8, vmin=-high / 6, vmax=high or 1)
         axis.set_aspect("auto" if matrix.shape[0] == 1 else "equal")
-    for axis in axes[len(matrices) :]:
-        axis.remove()
-    if path is not None:
-        content = BytesIO()
-        figure.savefig(content, dpi=130, format="png")
-        write_atomically(path, content.getvalue())
-    return figure
+    return finish(figure, axes, path)
