@@ -99,6 +99,18 @@ def test_from_files(kind: str, tmp_path: Path) -> None:
     assert torch.equal(bring(state, config)(x), live(x))
 
 
+def test_options_that_published_files_spell_out() -> None:
+    more = {"add_cross_attention": False, "is_decoder": False, "tie_encoder_decoder": False}
+    for kind in ("CLIPTextModelWithProjection", "CLIPVisionModel"):
+        config = (text_config if "Text" in kind else vision_config)(0).to_dict()
+        config |= {**more, "tie_word_embeddings": True, "architectures": [kind]}
+        state = make(kind)(0).state_dict()
+        bring(state, config)
+        for key in more:
+            with pytest.raises(ValueError, match=rf"^{kind}\.{key} is True, expected False"):
+                bring(state, {**config, key: True})
+
+
 def test_dropout_is_taken_over() -> None:
     net = bring(make("CLIPVisionModel", attention_dropout=0.25)(0))
     blocks = [mixer for mixer in net.mixers if isinstance(mixer, tn.Block)]

@@ -230,6 +230,8 @@ def test_damaged_files_are_refused(folder: Path) -> None:
 
 CONFIGS: dict[str, tuple[str, str]] = {
     "no json": ("{", r"^content of .*config.json is no JSON"),
+    "too deep": ("[" * 200_000, r"^content of .*config.json is no JSON \(maximum recursion"),
+    "too long a number": ("1" * 5_000, r"^content of .*config.json is no JSON \(Exceeds the lim"),
     "a list": ("[]", r"^content of .*config.json is list, expected an object of options"),
     "no class": ("{}", r"^config.architectures is None, expected the name of the model's class"),
     "another class": (
@@ -287,3 +289,11 @@ def test_sources_of_other_kinds_are_refused(tmp_path: Path, model: Any) -> None:
         tn.interop.from_transformers(model.state_dict())
     with pytest.raises(ValueError, match=r"^config is given, expected None; a live module tells"):
         tn.interop.from_transformers(model, {})
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": [KIND]}))
+    with pytest.raises(ValueError, match=r"^source is .*config.json, expected a folder or a file"):
+        tn.interop.from_transformers(tmp_path / "config.json")
+    state, config = model.state_dict(), {**model.config.to_dict(), "architectures": [KIND]}
+    name = next(iter(state))
+    for t in (state[name].to("meta"), state[name].to_sparse()):
+        with pytest.raises(ValueError, match=rf"^source\['{name}'\] is .*, expected a plain tens"):
+            tn.interop.from_transformers({**state, name: t}, config)

@@ -247,6 +247,19 @@ def test_the_fast_path_forgets_the_kind_of_gelu() -> None:
     assert (ours - net(x)).abs().max() < 1e-12
 
 
+def test_an_activation_that_the_fast_path_does_not_know_of() -> None:
+    """Replaced later, it counts with gradients only: without, torch takes the first one."""
+    model: Any = randomise(_layer(activation="relu")).double().eval()
+    model.activation = nn.functional.gelu
+    x = torch.randn(3, 4, 8, dtype=torch.float64)
+    with torch.no_grad():
+        assert (model(x) - model.train()(x)).abs().max() > 1e-3
+    with pytest.raises(ValueError, match=r"\.activation is gelu, expected that of its constructor"):
+        tn.interop.from_torch(model)
+    model.activation_relu_or_gelu = 2
+    tn.interop.from_torch(model)
+
+
 def test_from_a_folder_and_back(tmp_path: Path) -> None:
     """A file of weights with its options; trained, the weights go back into the original."""
     from safetensors.torch import save_file

@@ -30,6 +30,9 @@ def read_state(source: Any) -> dict[str, Tensor]:
         path = found
     if path.name in INDICES:
         return _sharded(path)
+    if path.suffix == ".json":
+        hint = "the config.json in a folder is found from the folder"
+        raise value_error("source", str(path), "a folder or a file of weights", hint)
     return _checked(_load(path), str(path))
 
 
@@ -54,8 +57,9 @@ def read_config(source: Any, config: Any) -> dict[str, Any]:
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise value_error(f"content of {path}", f"no JSON ({error})", "a file of JSON") from None
+    except (OSError, ValueError, RecursionError) as error:  # also too deep, or too long a number
+        text = str(error)[:120]
+        raise value_error(f"content of {path}", f"no JSON ({text})", "a file of JSON") from None
 
 
 def _path(source: Any) -> Path:
@@ -113,4 +117,7 @@ def _checked(found: Any, where: str) -> dict[str, Tensor]:
     for name, value in found.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise type_error(f"{where}[{name!r}]", kind_of(value), "a tensor")
+        if value.is_meta or value.layout is not torch.strided:
+            found = "on the meta device" if value.is_meta else str(value.layout)
+            raise value_error(f"{where}[{name!r}]", found, "a plain tensor with numbers")
     return dict(found)

@@ -31,6 +31,7 @@ _FUNCTIONS: dict[Any, str] = {
     F.tanh: "tanh",
 }
 _MODULES = {nn.ReLU: "relu", nn.SiLU: "silu", nn.Tanh: "tanh"}
+_FUSED = {"relu": 1, "gelu": 2, "gelu_tanh": 2}
 Found = dict[str, Any]
 
 
@@ -111,12 +112,17 @@ def _layer(layer: Any, name: str) -> Found:
     for n in dropouts:
         p = exact(getattr(layer, n), nn.Dropout, f"{name}.{n}").p
         _same(f"{name}.{n}.p", p, heads[0]["dropout"], "of self_attn")
+    activation = _activation(layer.activation, f"{name}.activation")
+    fused = getattr(layer, "activation_relu_or_gelu", 0)  # for the kernel without gradients
+    if fused and fused != _FUSED.get(activation):
+        hint = "it was made with another one, which it takes without gradients: make a new layer"
+        raise value_error(f"{name}.activation", activation, "that of its constructor", hint)
     return {
         "d_model": dim,
         "nhead": heads[0]["num_heads"],
         "dim_feedforward": layer.linear1.out_features,
         "dropout": heads[0]["dropout"],
-        "activation": _activation(layer.activation, f"{name}.activation"),
+        "activation": activation,
         "layer_norm_eps": eps,
         "batch_first": heads[0]["batch_first"],
         "norm_first": layer.norm_first,

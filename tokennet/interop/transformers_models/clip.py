@@ -11,6 +11,7 @@ from tokennet.interop.transformers_models.common import (
     activation,
     attention_lines,
     mlp_lines,
+    no_decoder,
     no_labels,
     norm_of,
     plain,
@@ -53,14 +54,21 @@ def _blocks(
     return blocks, lines
 
 
+def _plain(options: Options) -> None:
+    """Reads what both towers have, also what the published files spell out."""
+    plain(options)
+    no_labels(options)
+    no_decoder(options)
+    options.ignore("tie_word_embeddings")  # no scores of ids here
+    options.fixed(dropout=0.0, tie_encoder_decoder=False)
+
+
 def _norm(options: Options) -> Callable[[int], nn.Module]:
     return norm_of(options.take("layer_norm_eps", 1e-5))
 
 
 def _text(options: Options, at: str) -> tuple[EmbeddingTokenizer, list[Mixer], list[Line]]:
-    plain(options)
-    no_labels(options)
-    options.fixed(dropout=0.0)  # of older files
+    _plain(options)
     dim, places = options.take("hidden_size"), options.take("max_position_embeddings", 77)
     tokenizer = EmbeddingTokenizer(options.take("vocab_size", 49408), dim)
     blocks, lines = _blocks(options, 1, at, causal=True)
@@ -98,9 +106,7 @@ def _text_projection(options: Options) -> Draft:
 
 
 def _vision(options: Options, at: str) -> tuple[ClassToken, list[Mixer], list[Line]]:
-    plain(options)
-    no_labels(options)
-    options.fixed(dropout=0.0)
+    _plain(options)
     dim, channels = options.take("hidden_size"), options.take("num_channels", 3)
     image, patch = options.take("image_size", 224), options.take("patch_size", 32)
     for key, value in (("image_size", image), ("patch_size", patch)):
