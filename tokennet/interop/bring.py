@@ -20,10 +20,12 @@ def bring(
     config: Mapping[str, Any],
     state: Mapping[str, Tensor],
     frozen: Collection[str] = (),
+    shared: Collection[Sequence[str]] = (),
 ) -> TokenNet:
     """The net with the weights of the state dict, on their device and in their dtype.
 
-    `frozen`: names of weights that shall get no gradients.
+    `frozen`: names of weights that shall get no gradients. `shared`: names of the same weights,
+    which must be the same ones in the net too.
 
     Raises:
         ValueError: an option that is not known, a tensor that is missing, left over or of another
@@ -42,6 +44,7 @@ def bring(
         draft.net.to(floats[0].device, floats[0].dtype)
     load(draft.net, draft.lines, state, kind)
     own = tensors(draft.net)
+    _check_shared(draft, shared, own)
     for line in draft.lines:
         if line.theirs in frozen:
             for name in line.ours:
@@ -89,6 +92,21 @@ def load(net: TokenNet, lines: Sequence[Line], state: Mapping[str, Tensor], kind
     left = [n for n, p in net.named_parameters() if id(p) not in filled]
     if left:  # a fault of the reader, not of the caller
         raise AssertionError(f"{kind}: nothing is read into {left[0]}")
+
+
+def _check_shared(
+    draft: Draft, shared: Collection[Sequence[str]], own: Mapping[str, Tensor]
+) -> None:
+    """Raises where weights that are one in the original would part in training."""
+    lines = {line.theirs: line for line in draft.lines}
+    for names in shared:
+        read = [name for name in names if name in lines]
+        places = {tuple(id(own[n]) for n in lines[name].ours) for name in read}
+        if len(places) > 1:
+            raise value_error(
+                f"weights of {read[1]}", f"those of {read[0]}", "weights of their own",
+                "the options don't say that they are shared; copy them first",
+            )  # fmt: skip
 
 
 def tensors(net: TokenNet) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ from tokennet.checks import kind_of, type_error, value_error
 from tokennet.interop.bring import tensors
 from tokennet.interop.compare import tree_difference
 from tokennet.interop.draft import Draft, draft_of
+from tokennet.interop.live import check_plain
 from tokennet.net import TokenNet
 
 
@@ -28,6 +29,7 @@ def export_state(net: TokenNet) -> dict[str, Tensor]:
     with torch.random.fork_rng(devices=[]):
         draft = draft_of(origin.library, origin.kind, origin.config)
     check_unchanged(net, draft)
+    check_plain(net)
     own = tensors(net)
     state: dict[str, Tensor] = {}
     lines = {line.theirs: line for line in draft.lines}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from tokennet.checks import value_error
 from tokennet.interop.bring import bring
 from tokennet.interop.draft import package_of
+from tokennet.interop.live import shared_names
 from tokennet.interop.source import read_config, read_state
 from tokennet.net import TokenNet
 
@@ -93,7 +94,8 @@ def _bring(
         kind, options = package_of(library).describe(source)
         frozen = {n for n, p in source.named_parameters() if not p.requires_grad}
         options = {**options, **(more or {})}
-        net = bring(library, kind, options, source.state_dict(), frozen)
+        shared = shared_names(source)
+        net = bring(library, kind, options, source.state_dict(), frozen, shared)
         return net.train(source.training)
     options = {**read_config(source, config), **(more or {})}
     if library == "transformers":
