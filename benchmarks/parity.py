@@ -1,20 +1,24 @@
 """Every import beside its original: largest differences, claims, audits. Writes results/parity.md.
 
-PYTHONPATH=.timm python benchmarks/parity.py [--seeds 5] [--only WORD] [--no-audit]
+make timm && python benchmarks/parity.py [--seeds 5] [--only WORD] [--no-audit]
 
 Each row: random weights and random small configurations by the seeds, in float32 and float64, in
 eval mode and in train mode without dropout. Differences are relative to the larger of one and the
 largest number: of outputs, of hidden states, of the gradients of all parameters; the state dict
-that is given back must be the original's, bit by bit, or there is no row. `make timm` puts timm
-into the folder .timm; without it its rows are left out, and that is said.
+that is given back must be the original's, bit by bit, or there is no row. timm lies in the
+folder .timm, where `make timm` puts it, since torchvision beside it would break transformers: its
+rows come from a process of their own. Without it they are left out, and that is said.
 """
 
 import argparse
 import importlib
+import importlib.util
+import os
 import platform
+import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import distributions
 from pathlib import Path
 
 import torch
@@ -27,29 +31,34 @@ from tokennet.files import write_atomically
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "parity.md"
+TIMM = ROOT / ".timm"
+HAS_TIMM = importlib.util.find_spec("timm") is not None
 LIBRARIES = {
     "torch": "torch", "torch-geometric": "PyG", "transformers": "transformers", "timm": "timm",
     "x-transformers": "x-transformers",
 }  # fmt: skip
 
 
-def cases() -> tuple[list[Case], list[str]]:
-    """All cases of tests/parity_*.py, and the names of the files that can't be imported here."""
+def cases() -> list[Case]:
+    """All cases of tests/parity_*.py that can run in this process."""
     found: list[Case] = []
-    missing = []
     for path in sorted((ROOT / "tests").glob("parity_*.py")):
-        if path.stem in ("parity_laws",):
-            continue
-        try:
-            module = importlib.import_module(path.stem)
-        except BaseException as error:  # pytest's skip is no Exception
-            if type(error).__name__ not in ("Skipped", "ModuleNotFoundError"):
-                raise
-            missing.append(f"{path.stem.removeprefix('parity_')} ({error})")
-            continue
-        found += getattr(module, "CASES", {}).values()
+        timm = path.stem == "parity_timm"
+        if timm == HAS_TIMM and path.stem != "parity_laws":
+            found += getattr(importlib.import_module(path.stem), "CASES", {}).values()
     order = ["torch", "pyg", "transformers", "timm", "x_transformers"]
-    return sorted(found, key=lambda c: order.index(c.library)), missing
+    return sorted(found, key=lambda c: order.index(c.library))
+
+
+def timm_rows(seeds: int) -> tuple[list[str], int]:
+    """The rows of timm from a process that has it, and its exit status."""
+    command = [sys.executable, __file__, "--seeds", str(seeds), "--only", ""]
+    environment = {**os.environ, "PYTHONPATH": str(TIMM)}
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    lines = [line for line in found.stdout.splitlines() if line.startswith("| timm")]
+    if not lines:
+        raise RuntimeError(found.stderr[-2000:])
+    return lines, found.returncode
 
 
 def row(case: Case, seeds: int, audit: bool) -> tuple[str, bool]:
@@ -85,13 +94,9 @@ def row(case: Case, seeds: int, audit: bool) -> tuple[str, bool]:
 
 
 def versions() -> str:
-    found = []
-    for package, name in LIBRARIES.items():
-        try:
-            found.append(f"{name} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"{name} not installed")
-    return ", ".join([*found, f"Python {platform.python_version()}"])
+    found = {d.name: d.version for d in distributions(path=[*sys.path, str(TIMM)])}
+    words = [f"{name} {found.get(package, 'not there')}" for package, name in LIBRARIES.items()]
+    return ", ".join([*words, f"Python {platform.python_version()}"])
 
 
 def main() -> None:
@@ -101,32 +106,39 @@ def main() -> None:
     parser.add_argument("--no-audit", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    every, missing = cases()
-    chosen = [c for c in every if given.only in f"{c.library} {c.name}"]
     lines, bad, start = [], [], time.time()
-    for case in chosen:
+    for case in cases():
+        if given.only not in f"{case.library} {case.name}":
+            continue
         line, fine = row(case, given.seeds, not given.no_audit)
         print(line, flush=True)
         lines.append(line)
         if not fine:
             bad.append(case.name)
-    libraries = len({c.library for c in chosen})
-    head = f"| library | model |{' output | hidden | gradients |' * 2} claims | audits |"
+    if HAS_TIMM or given.only:
+        sys.exit(bool(bad))
+    words = ""
+    if TIMM.is_dir():
+        more, status = timm_rows(given.seeds)
+        lines += more
+        bad += ["a row of timm"] if status else []
+    else:
+        words = " timm is left out: it is not installed (`make timm`)."
+    libraries = len({line.split("|")[1] for line in lines})
     allowed = "all within the bounds, all differences of audits named"
     verdict = f"{len(bad)} out of bounds or not named: {', '.join(bad)}" if bad else allowed
-    summary = f"{len(chosen)} models of {libraries} libraries, {verdict}."
+    summary = f"{len(lines)} models of {libraries} libraries, {verdict}."
     text = "\n".join([
         "# Imported models beside their originals", "",
         f"`python benchmarks/parity.py --seeds {given.seeds}`; {versions()}; one thread; "
         f"{time.time() - start:.0f} s.", "",
-        f"{summary} Bounds: 1e-5 in float32 (first three columns of numbers), 1e-10 in float64 "
-        "(the next three). Audits: where the two disagree, the original is the one that breaks "
-        "the property, and what it does is named.", "",
-        *([f"Left out here: {'; '.join(missing)}.", ""] if missing else []),
-        head, "|---|---|" + "---:|" * 6 + "---|---|", *lines, "",
+        f"{summary}{words} Bounds: 1e-5 in float32 (first three columns of numbers), 1e-10 in "
+        "float64 (the next three). Audits: where the two disagree, the original is the one that "
+        "breaks the property, and what it does is named.", "",
+        f"| library | model |{' output | hidden | gradients |' * 2} claims | audits |",
+        "|---|---|" + "---:|" * 6 + "---|---|", *lines, "",
     ])  # fmt: skip
-    if not given.only:
-        write_atomically(RESULTS, text.encode())
+    write_atomically(RESULTS, text.encode())
     print(summary)
     sys.exit(bool(bad))
 
