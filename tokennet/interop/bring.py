@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from tokennet.checks import value_error
-from tokennet.interop.draft import Draft, draft_of
+from tokennet.interop.draft import Draft, draft_of, plan_of
 from tokennet.interop.origin import Origin
+from tokennet.interop.shapes import check_shapes
 from tokennet.interop.translation import Line
 from tokennet.net import TokenNet
 
@@ -31,6 +32,9 @@ def bring(
         ValueError: an option that is not known, a tensor that is missing, left over or of another
             shape; all by name.
     """
+    plan = plan_of(library, kind, config)
+    if plan is not None:
+        check_shapes(plan, tensors(plan.net), _renamed(plan, state, kind), kind)
     with torch.random.fork_rng(devices=[]):  # the first weights are thrown away
         draft = draft_of(library, kind, config)
     state = _renamed(draft, state, kind)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from tokennet.checks import value_error
 from tokennet.interop.options import Options
 from tokennet.interop.translation import Line
@@ -55,6 +57,22 @@ def draft_of(library: str, kind: str, config: Mapping[str, Any]) -> Draft:
     draft = reader(options)
     options.finish()
     return draft
+
+
+def plan_of(library: str, kind: str, config: Mapping[str, Any]) -> Draft | None:
+    """The draft of a configuration on the "meta" device, at no cost; None where it needs numbers.
+
+    PNA's needs them, which reads its degrees.
+    """
+    try:
+        with torch.device("meta"):
+            return draft_of(library, kind, config)
+    except (RuntimeError, OverflowError) as error:
+        if "meta" in str(error):
+            return None
+        # sizes whose product is no size
+        text = str(error).splitlines()[0][:100]
+        raise value_error(f"options of {kind}", f"no net ({text})", "sizes of a net") from None
 
 
 def package_of(library: str) -> Any:

@@ -10,7 +10,7 @@ from tokennet.checks import value_error
 from tokennet.interop.bring import bring
 from tokennet.interop.draft import package_of
 from tokennet.interop.live import shared_names
-from tokennet.interop.source import read_config, read_state
+from tokennet.interop.source import architecture, read_config, read_state
 from tokennet.net import TokenNet
 
 Source = nn.Module | Mapping[str, Tensor] | str | Path
@@ -47,6 +47,9 @@ def from_pyg(source: Source, config: Mapping[str, Any] | None = None) -> TokenNe
     Inputs are features `[T, in_channels]` with a structure that has edges: `net(*Tokens.from_pyg(
     data))`. `source` and `config` as in `from_torch`; a list of convolutions and activations is a
     stack.
+
+    Norms over a graph are PyG's that are told `batch`: its `LayerNorm(mode="graph")` without it
+    divides by std + eps instead of sqrt(var + eps), some 1e-5 apart.
     """
     if isinstance(source, list | tuple):
         from tokennet.interop.pyg_models.convolutions import Stack
@@ -99,11 +102,10 @@ def _bring(
         return net.train(source.training)
     options = {**read_config(source, config), **(more or {})}
     if library == "transformers":
-        kind = (options.get("architectures") or [None])[0]
-        name = "config.architectures"
+        kind = architecture(options)
     else:
         options = getattr(package_of(library), "spelled_out", dict)(options)
-        kind, name = options.pop("kind", None), "config.kind"
+        kind = options.pop("kind", None)
     if not isinstance(kind, str):
-        raise value_error(name, kind, "the name of the model's class", 'e.g. "BertModel"')
+        raise value_error("config.kind", repr(kind)[:60], "the name of the model's class")
     return bring(library, kind, options, read_state(source)).eval()

@@ -60,6 +60,7 @@ def from_pretrained(folder: str | os.PathLike[str], *, classes: Iterable[type] =
         ValueError: files that are damaged, changed, of another library or of a newer version.
     """
     config, weights = read_stored(Path(folder))
+    _check_entries(config)
     net = build(config, classes)
     if not isinstance(net, TokenNet):
         raise value_error("the stored net", kind_of(net), "a TokenNet")
@@ -69,6 +70,34 @@ def from_pretrained(folder: str | os.PathLike[str], *, classes: Iterable[type] =
         kept = {name.removeprefix(KEPT): t for name, t in kept.items()}
         net.origin = _read_origin(config["origin"], kept)
     return net.eval()
+
+
+def _check_entries(config: Mapping[str, Any]) -> None:
+    """Raises for entries of another kind than `save_pretrained` writes."""
+    _check_names(config.get("frozen"), "frozen")
+    tied = config.get("tied", [])
+    if not isinstance(tied, list):
+        raise type_error("tied of the description", kind_of(tied), "a list of lists of names")
+    for names in tied:
+        _check_names(names, "tied", least=2)
+    origin = config.get("origin")
+    if origin is None:
+        return
+    if not isinstance(origin, dict):
+        raise type_error("origin of the description", kind_of(origin), "null or an object")
+    for key in ("library", "kind"):
+        if not isinstance(origin.get(key), str):
+            raise type_error(f"origin.{key}", repr(origin.get(key))[:60], "a name")
+    if not isinstance(origin.get("config"), dict):
+        raise type_error("origin.config", kind_of(origin.get("config")), "an object of options")
+    _check_names(origin.get("names"), "origin.names")
+
+
+def _check_names(found: Any, where: str, *, least: int = 0) -> None:
+    plain = isinstance(found, list) and all(isinstance(name, str) for name in found)
+    if not plain or len(found) < least:
+        allowed = "a list of names" + (f", at least {least}" if least else "")
+        raise type_error(f"{where} of the description", repr(found)[:60], allowed)
 
 
 def weights_of(net: nn.Module) -> dict[str, Tensor]:

@@ -54,6 +54,16 @@ def read_config(source: Any, config: Any) -> dict[str, Any]:
     return found
 
 
+def architecture(options: Mapping[str, Any]) -> str:
+    """The class that the config.json of a model of transformers names: one, in a list."""
+    found = options.get("architectures")
+    if not isinstance(found, list | tuple) or len(found) != 1 or not isinstance(found[0], str):
+        shown, hint = repr(found)[:60], 'e.g. ["BertModel"]'
+        allowed = "the name of the model's class, in a list"
+        raise value_error("config.architectures", shown, allowed, hint)
+    return found[0]
+
+
 def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))

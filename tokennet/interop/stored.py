@@ -29,9 +29,21 @@ def write_stored(folder: Path, config: Mapping[str, Any], weights: Mapping[str, 
     whole = {"format": FORMAT, "format_version": VERSION, **config, "weights": digest(weights)}
     whole["checksum"] = _seal(whole)
     text = json.dumps(whole, indent=1, allow_nan=False)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     write_atomically(folder / WEIGHTS, save(dict(weights), {"format": "pt", FORMAT: text}))
     write_atomically(folder / CONFIG, text.encode())
+
+
+def make_folder(folder: Path) -> None:
+    """The folder of a stored net, also where parts of its path are missing."""
+    for path in (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            hint = "choose another name, or remove the file"
+            raise value_error("folder", f"{folder}, where {path} is a file", "a folder", hint)
+    for name in (WEIGHTS, CONFIG):
+        if (folder / name).is_dir():
+            raise value_error(f"{name} in {folder}", "a folder", "a file, or nothing")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def read_stored(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -39,6 +51,11 @@ def read_stored(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if not folder.is_dir():
         hint = "models are not downloaded here"
         raise value_error("folder", str(folder), "a folder that save_pretrained wrote", hint)
+    for name in (CONFIG, WEIGHTS):
+        if (folder / name).is_dir():
+            raise value_error(
+                f"{name} in {folder}", "a folder", "a file that save_pretrained wrote"
+            )
     outer = _checked(read_json(folder / CONFIG), CONFIG) if (folder / CONFIG).exists() else None
     if not (folder / WEIGHTS).exists():
         there = "weights in several files" if (folder / INDEX).exists() else f"without {WEIGHTS}"

@@ -69,12 +69,16 @@ class Rotary(QueryKeyMap):
         """x with its channels turned by the angles of the positions."""
         return _turned(x, *self._waves(x, position))
 
+    def frequencies(self, device: torch.device | None = None) -> Float[Tensor, "R/2"]:
+        """Angle from one position to the next, for each pair of channels."""
+        half = self.rotary_dim // 2
+        step = torch.arange(half, device=device, dtype=self.angles or torch.float32) / half
+        return 1.0 / self.base**step
+
     def _waves(self, x: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         """[cos, cos] and [-sin, sin] of the angles of each position, `[..., 1, R]`, like x."""
-        half = self.rotary_dim // 2
         dtype = self.angles or torch.promote_types(x.dtype, torch.float32)
-        step = torch.arange(half, device=x.device, dtype=self.angles or torch.float32) / half
-        turns = (1.0 / self.base**step).to(dtype)
+        turns = self.frequencies(x.device).to(dtype)
         angle = position.to(dtype)[..., None, None] * turns  # [..., 1, R/2]
         cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
         return torch.cat([cos, cos], -1), torch.cat([-sin, sin], -1)

@@ -46,5 +46,8 @@ def check_untied(module: nn.Module) -> None:
     for name, p in module.named_parameters(remove_duplicate=False):
         other = first.setdefault(id(p), name)
         if other != name:
-            hint = "share_weights=True ties them, or one module stands there twice"
+            hint = (
+                "share_weights=True, or a module that stands there twice, makes them one; "
+                "tokennet's net has two, so such a model has no import"
+            )
             raise value_error(f"the weights of {name}", f"those of {other}", "its own", hint)

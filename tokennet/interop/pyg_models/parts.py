@@ -91,7 +91,8 @@ def make_norm(
     """A norm of PyG; the mixer is a norm of ours, or holds torch's `LayerNorm` as `map`.
 
     `told`: whether the original's norm is told which token is of which sample. One over whole
-    samples that is not told it mixes them, so it is refused.
+    samples that is not told it mixes them, so it is refused. PyG's `LayerNorm(mode="graph")` that
+    is called without `batch` divides by std + eps, and with it by sqrt(var + eps), as here always.
     """
     options = Options(f"{where}.{kind}", given)
     options.ignore("device")

@@ -18,15 +18,15 @@ STATISTICS = ("weight", "bias", "running_mean", "running_var")
 
 
 def read(options: Options) -> Draft:
-    dim, depth = options.take("dim"), options.take("depth")
+    dim, depth = options.take_int("dim"), options.take_depth("depth")
     kernel = parts.side(options, "kernel_size", 9)
     if kernel % 2 == 0:
         raise options.refused("kernel_size", kernel, "an odd number, the same on both sides")
-    eps, momentum = options.take("norm_eps", 1e-5), options.take("norm_momentum", 0.1)
+    eps, momentum = options.take_number("norm_eps", 1e-5), options.take_number("norm_momentum", 0.1)
     options.fixed(norm_layer="BatchNorm2d", global_pool="avg")
     act = parts.activation(options, "act_layer")
     patch = parts.side(options, "patch_size", 7)
-    tokenizer = PatchTokenizer(options.take("in_chans", 3), patch, dim)
+    tokenizer = PatchTokenizer(options.take_int("in_chans", 3), patch, dim)
 
     def normed(*mixers: Mixer) -> Sequential:
         return Sequential(*mixers, TokenWise(act()), BatchNorm(dim, momentum=momentum, eps=eps))

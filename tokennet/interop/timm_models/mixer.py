@@ -7,7 +7,7 @@ from torch import nn
 
 from tokennet.checks import value_error
 from tokennet.interop.draft import Draft
-from tokennet.interop.options import Options
+from tokennet.interop.options import LARGEST, Options
 from tokennet.interop.timm_models import parts
 from tokennet.interop.translation import Line, module, same
 from tokennet.mixers import Mixer, Pointwise, TokenGating, TokenMLP, TokenWise
@@ -20,22 +20,22 @@ GATE_EPS = 1e-5  # of the norm in the gate, which `TokenGating` has too
 
 def read(options: Options) -> Draft:
     """Both kinds of blocks; `block_layer` tells which."""
-    dim, depth = options.take("embed_dim", 512), options.take("num_blocks", 8)
+    dim, depth = options.take_int("embed_dim", 512), options.take_depth("num_blocks", 8)
     kind = options.take("block_layer", "MixerBlock", among=tuple(MLPS))
     options.fixed(mlp_layer=MLPS[kind], proj_drop_rate=0.0, gate_norm_eps=GATE_EPS)
     options.fixed(flatten=True, dynamic_img_pad=False)
     options.ignore("nlhb")
     options.take("norm_layer", None, among=(None, "layernorm"))
-    eps = options.take("norm_eps", 1e-6)
+    eps = options.take_number("norm_eps", 1e-6)
     tokenizer, count = parts.patches(options, dim)
     mixers: list[Mixer] = []
     lines = module("stem.proj", "tokenizer.map")
-    if options.take("stem_norm", False):
+    if options.take_flag("stem_norm", False):
         mixers.append(TokenWise(nn.LayerNorm(dim, eps=eps)))
         lines += module("stem.norm", "mixers.0.map")
-    path = options.take("drop_path_rate", 0.0)
+    path = options.take_rate("drop_path_rate", 0.0)
     residual = partial(PreNorm, norm=partial(nn.LayerNorm, eps=eps), drop_path=path)
-    act, ratio = parts.activation(options, "act_layer"), options.take("mlp_ratio", (0.5, 4.0))
+    act, ratio = parts.activation(options, "act_layer"), _ratio(options)
     for i in range(depth):
         theirs, ours = f"blocks.{i}", f"mixers.{len(mixers)}"
         if kind == "MixerBlock":
@@ -56,6 +56,15 @@ def read(options: Options) -> Draft:
     kinds: dict[str, Any] = {"avg": MeanReadout, "": TokenReadout}
     readout = kinds[pool](dim, out, norm=partial(nn.LayerNorm, eps=eps), map=map)
     return Draft(TokenNet(tokenizer, mixers, readout), lines + own)
+
+
+def _ratio(options: Options) -> Any:
+    """Hidden channels for each channel; two of it for the two MLPs of a mixer's block."""
+    ratio = options.take("mlp_ratio", (0.5, 4.0))
+    both = ratio if isinstance(ratio, list | tuple) and len(ratio) == 2 else [ratio]
+    if any(type(n) not in (int, float) or not 0 < n < LARGEST for n in both):
+        raise options.refused("mlp_ratio", ratio, "a number above 0, or two")
+    return ratio
 
 
 def _mixer_lines(theirs: str, ours: str) -> list[Line]:

@@ -57,7 +57,7 @@ def patches(options: Options, dim: int, *, bias: bool = True) -> tuple[PatchToke
     if size[0] % patch or size[1] % patch:
         allowed = f"multiples of patch_size ({patch})"
         raise options.refused("img_size", list(size), allowed)
-    tokenizer = PatchTokenizer(options.take("in_chans", 3), patch, dim, bias=bias)
+    tokenizer = PatchTokenizer(options.take_int("in_chans", 3), patch, dim, bias=bias)
     return tokenizer, (size[0] // patch) * (size[1] // patch)
 
 
@@ -68,7 +68,7 @@ def activation(options: Options, key: str, default: str = "gelu") -> Callable[[]
 def drop_paths(options: Options, depth: int) -> list[float]:
     """timm's rates, rising linearly from 0 to `drop_path_rate`."""
     rate = options.take("drop_path_rate", 0.0)
-    if isinstance(rate, bool) or not isinstance(rate, int | float):
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
         raise options.refused("drop_path_rate", rate, "one number: rates that rise linearly to it")
     return torch.linspace(0, rate, depth, device="cpu").tolist()
 
@@ -81,7 +81,8 @@ def head(
 
     `where`: of the module in our net. `norm`: its name in timm, and its eps.
     """
-    classes, drop = options.take("num_classes", 1000), options.take("drop_rate", 0.0)
+    classes = options.take_int("num_classes", 1000, least=0)
+    drop = options.take_rate("drop_rate", 0.0)
     parts: list[tuple[str, nn.Module]] = []
     if norm is not None:
         parts.append((norm[0], nn.LayerNorm(dim, eps=norm[1])))

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokennet.checks import value_error
 from tokennet.interop.draft import Draft
-from tokennet.interop.options import Options
+from tokennet.interop.options import DEEPEST, LARGEST, Options
 from tokennet.interop.timm_models import parts
 from tokennet.interop.translation import Line, module, same, shaped
 from tokennet.mixers import Mixer, Pointwise, Pooling
@@ -67,7 +67,7 @@ def read(options: Options) -> Draft:
     options.fixed(**PLAIN)
     *earlier, last = _stages(options)
     dims = [stage.dim for stage in (*earlier, last)]
-    channels = options.take("in_chans", 3)
+    channels = options.take_int("in_chans", 3)
     tokenizer: Tokenizer = PatchTokenizer(channels, 7, dims[0], stride=4, padding=2)
     for stage, after in zip(earlier, dims[1:], strict=True):
         shrinks = stage.dim != after
@@ -81,15 +81,15 @@ def read(options: Options) -> Draft:
         lines += stage.lines(f"stages.{i}", here)
         here += "tokenizer."
     lines += module("stem.conv", f"{here}map")
-    norm = ("head.norm", options.take("output_norm_eps", 1e-6))
+    norm = ("head.norm", options.take_number("output_norm_eps", 1e-6))
     map, out, own = parts.head(options, last.dim, "readout.map", norm=norm, name="head.fc")
     readout = MeanReadout(last.dim, out, norm=None, map=map)
     return Draft(TokenNet(tokenizer, last.blocks, readout), lines + own)
 
 
 def _stages(options: Options) -> list[Stage]:
-    dims = list(options.take("dims", [64, 128, 320, 512]))
-    depths = list(options.take("depths", [2, 2, 6, 2]))
+    dims = _numbers(options, "dims", [64, 128, 320, 512])
+    depths = _numbers(options, "depths", [2, 2, 6, 2])
     if len(dims) != len(depths) or not dims:
         raise options.refused("depths", depths, f"a number for each of {len(dims)} dims")
     size = options.take("pool_size", 3)
@@ -99,8 +99,8 @@ def _stages(options: Options) -> list[Stage]:
     scales = list(given) if isinstance(given, list | tuple) else [given] * len(dims)
     if len(scales) != len(dims):
         raise options.refused("layer_scale_init_values", given, f"one for each of {dims}")
-    norm = partial(SampleNorm, eps=options.take("norm_eps", 1e-5))
-    act, bias = parts.activation(options, "mlp_act"), options.take("mlp_bias", False)
+    norm = partial(SampleNorm, eps=options.take_number("norm_eps", 1e-5))
+    act, bias = parts.activation(options, "mlp_act"), options.take_flag("mlp_bias", False)
     paths = iter(parts.drop_paths(options, sum(depths)))
 
     def block(dim: int, scale: float | None) -> Mixer:
@@ -113,6 +113,14 @@ def _stages(options: Options) -> list[Stage]:
         Stage(dim, scale is not None, bias, [block(dim, scale) for _ in range(depth)])
         for dim, depth, scale in zip(dims, depths, scales, strict=True)
     ]
+
+
+def _numbers(options: Options, key: str, default: list[int]) -> list[int]:
+    given = options.take(key, default)
+    if not isinstance(given, list | tuple):
+        raise options.refused(key, given, "a list of whole numbers")
+    most = DEEPEST if key == "depths" else LARGEST
+    return [options.whole(key, n, most=most) for n in given]
 
 
 READ = {"MetaFormer": read}

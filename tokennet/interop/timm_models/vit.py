@@ -40,11 +40,11 @@ HOME = "timm.models.vision_transformer"
 def read(options: Options) -> Draft:
     """Both classes; `options.name` tells which."""
     distilled = options.name == "VisionTransformerDistilled"
-    dim, depth = options.take("embed_dim", 768), options.take("depth", 12)
+    dim, depth = options.take_int("embed_dim", 768), options.take_depth("depth", 12)
     options.fixed(**PLAIN)
     options.ignore("weight_init", "fix_init")
     options.take("norm_layer", None, among=(None, "layernorm"))
-    eps, pre_norm = options.take("norm_eps", 1e-6), options.take("pre_norm", False)
+    eps, pre_norm = options.take_number("norm_eps", 1e-6), options.take_flag("pre_norm", False)
     tokenizer, mixers, lines, prefix = _embedding(options, dim, distilled, pre_norm)
     if pre_norm:
         lines += module("norm_pre", f"mixers.{len(mixers)}.map")
@@ -64,8 +64,9 @@ def _embedding(
     """Patches, tokens in front and positions; how many tokens stand in front."""
     patches, count = parts.patches(options, dim, bias=not pre_norm)
     learned = options.take("pos_embed", "learn", among=("learn", "none", "")) == "learn"
-    outside = options.take("no_embed_class", False)
-    class_token, registers = options.take("class_token", True), options.take("reg_tokens", 0)
+    outside = options.take_flag("no_embed_class", False)
+    class_token = options.take_flag("class_token", True)
+    registers = options.take_int("reg_tokens", 0, least=0)
     if distilled and (not class_token or registers):
         raise options.refused("reg_tokens", registers, "0 with the distillation token")
     if distilled and outside:  # timm's own has a table of another length then, and fails
@@ -92,7 +93,7 @@ def _embedding(
         lines.append(shaped(name, own.pop(0), (1, 1, dim)))
     if registers:
         lines.append(_registers("reg_token", own))
-    drop = options.take("pos_drop_rate", 0.0)
+    drop = options.take_rate("pos_drop_rate", 0.0)
     if drop and learned:  # timm leaves it out where there are no positions
         mixers.append(TokenWise(nn.Dropout(drop)))
     return tokenizer, mixers, lines, prefix
@@ -109,10 +110,12 @@ def _registers(theirs: str, ours: Sequence[str]) -> Line:
 
 def _block_reader(options: Options, dim: int, eps: float) -> Any:
     """A function that makes a block with its rate of dropped paths, and one for its lines."""
-    heads, hidden = options.take("num_heads", 12), int(dim * options.take("mlp_ratio", 4.0))
-    qkv_bias, qk_norm = options.take("qkv_bias", True), options.take("qk_norm", False)
-    bias, scale = options.take("proj_bias", True), options.take("init_values", None)
-    drop, attention_drop = options.take("proj_drop_rate", 0.0), options.take("attn_drop_rate", 0.0)
+    heads = options.take_int("num_heads", 12)
+    hidden = int(dim * options.take_number("mlp_ratio", 4.0))
+    qkv_bias, qk_norm = options.take_flag("qkv_bias", True), options.take_flag("qk_norm", False)
+    bias, scale = options.take_flag("proj_bias", True), options.take_number("init_values", None)
+    drop = options.take_rate("proj_drop_rate", 0.0)
+    attention_drop = options.take_rate("attn_drop_rate", 0.0)
     act, norm = parts.activation(options, "act_layer"), partial(nn.LayerNorm, eps=eps)
 
     def normed(map: nn.Module) -> nn.Module:
@@ -157,10 +160,10 @@ def _readout(
     options: Options, dim: int, eps: float, distilled: bool, prefix: int
 ) -> tuple[Mixer, list[Line]]:
     pool = options.take("global_pool", "token", among=("token", "avg", ""))
-    after = options.take("fc_norm", None)
+    after = options.take("fc_norm", None, among=(None, True, False))
     after = pool == "avg" if after is None else after
-    final = options.take("final_norm", True)
-    whole = options.take("pool_include_prefix", False)
+    final = options.take_flag("final_norm", True)
+    whole = options.take_flag("pool_include_prefix", False)
     if distilled and (pool != "token" or (after and final)):
         raise options.refused("fc_norm", after, "False: the distilled heads don't read it")
     norm = partial(nn.LayerNorm, eps=eps) if final and not after else None

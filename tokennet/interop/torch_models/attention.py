@@ -38,10 +38,10 @@ def describe(module: Any) -> dict[str, Any]:
 
 def read(options: Options) -> Draft:
     """Self-attention; with `memory`, or a `kdim` of its own, attention to `structure.memory`."""
-    dim, heads = options.take("embed_dim"), options.take("num_heads")
+    dim, heads = options.take_int("embed_dim"), options.take_int("num_heads")
     bias = options.take("bias", True, among=(True, False))
-    source = options.take("kdim", None) or dim
-    vdim = options.take("vdim", None) or dim
+    source = options.take_int("kdim", None) or dim
+    vdim = options.take_int("vdim", None) or dim
     if vdim != source:
         raise options.refused("vdim", vdim, f"{source}, the kdim: a memory token is one vector")
     options.fixed(add_bias_kv=False, add_zero_attn=False)
@@ -55,7 +55,7 @@ def read(options: Options) -> Draft:
     topology: Topology = Memory() if memory else Causal() if causal else Full()
     mixer = Attention(
         dim, Heads(heads, bias=bias), topology, memory_dim=source,
-        dropout=options.take("dropout", 0.0),
+        dropout=options.take_rate("dropout", 0.0),
     )  # fmt: skip
     net = TokenNet(FeatureTokenizer(dim), [mixer], TokenWise(nn.Identity()))
     return Draft(net, attention_lines("", "mixers.0.", bias=bias, split=source != dim))

@@ -26,8 +26,8 @@ def describe(module: nn.Module) -> dict[str, Any]:
 
 
 def read(options: Options) -> Draft:
-    size, hidden = options.take("input_size"), options.take("hidden_size")
-    layers = options.take("num_layers", 1)
+    size, hidden = options.take_int("input_size"), options.take_int("hidden_size")
+    layers = options.take_depth("num_layers", 1)
     options.fixed(bias=True, bidirectional=False, proj_size=0, dropout=0.0)
     options.ignore("batch_first")  # how inputs lie, which the structure tells here
     if options.name == "RNN":

@@ -47,12 +47,12 @@ class Layer:
         options.ignore("batch_first")  # how inputs lie, which the structure tells here
         switches = {"among": (True, False)}
         return cls(
-            options.take("d_model"),
-            options.take("nhead"),
-            options.take("dim_feedforward", 2048),
-            options.take("dropout", 0.1),
+            options.take_int("d_model"),
+            options.take_int("nhead"),
+            options.take_int("dim_feedforward", 2048),
+            options.take_rate("dropout", 0.1),
             options.take("activation", "relu", among=tuple(ACTIVATIONS)),
-            options.take("layer_norm_eps", 1e-5),
+            options.take_number("layer_norm_eps", 1e-5),
             options.take("norm_first", False, **switches),
             options.take("bias", True, **switches),
         )
@@ -100,7 +100,7 @@ class Norm:
 
     @classmethod
     def read(cls, options: Options) -> "Norm | None":
-        eps = options.take("final_norm_eps", 1e-5)
+        eps = options.take_number("final_norm_eps", 1e-5)
         bias = options.take("final_norm_bias", True, among=(True, False))
         kept = options.take("final_norm", False, among=(True, False))
         return cls(eps, bias) if kept else None
@@ -131,7 +131,7 @@ def _layer(options: Options, *, memory: bool) -> Draft:
 
 
 def _stack(options: Options, *, memory: bool) -> Draft:
-    layer, count, norm = Layer.read(options), options.take("num_layers"), Norm.read(options)
+    layer, count, norm = Layer.read(options), options.take_depth("num_layers"), Norm.read(options)
     options.ignore("enable_nested_tensor", "mask_check")  # how padding is skipped
     net = _net(layer, count, norm, causal=_causal(options), memory=memory)
     return Draft(net, _lines(layer, count, norm, memory=memory))
@@ -139,7 +139,7 @@ def _stack(options: Options, *, memory: bool) -> Draft:
 
 def _transformer(options: Options) -> Draft:
     layer = Layer.read(options)
-    counts = [options.take(f"num_{part}_layers", 6) for part in ("encoder", "decoder")]
+    counts = [options.take_depth(f"num_{part}_layers", 6) for part in ("encoder", "decoder")]
     norm = Norm(layer.eps, layer.bias)
     own = options.take("decoder_activation", layer.activation, among=tuple(ACTIVATIONS))
     encoder = _net(layer, counts[0], norm, causal=False, memory=False)

@@ -66,14 +66,14 @@ def encoder(options: Options, prefix: str, *, first: int = 0) -> Encoder:
         "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
         "pooler_size_per_head", "pooler_type",
     )  # fmt: skip
-    vocabulary, dim = options.take("vocab_size"), options.take("hidden_size")
-    places = options.take("max_position_embeddings")
-    dropout = options.take("hidden_dropout_prob", 0.1)
-    norm = norm_of(options.take("layer_norm_eps", 1e-12))
-    heads, hidden = options.take("num_attention_heads"), options.take("intermediate_size")
+    vocabulary, dim = options.take_int("vocab_size"), options.take_int("hidden_size")
+    places = options.take_int("max_position_embeddings")
+    dropout = options.take_rate("hidden_dropout_prob", 0.1)
+    norm = norm_of(options.take_number("layer_norm_eps", 1e-12))
+    heads, hidden = options.take_int("num_attention_heads"), options.take_int("intermediate_size")
     act = activation(options, "hidden_act", "gelu")
-    weights_dropout = options.take("attention_probs_dropout_prob", 0.1)
-    types = options.take("type_vocab_size", 2)
+    weights_dropout = options.take_rate("attention_probs_dropout_prob", 0.1)
+    types = options.take_int("type_vocab_size", 2)
     tokenizer = TypedTokenizer(EmbeddingTokenizer(vocabulary, dim), types)
     mixers: list[Mixer] = [
         LearnedPosition(places - first, dim, first=first),
@@ -87,7 +87,7 @@ def encoder(options: Options, prefix: str, *, first: int = 0) -> Encoder:
         *module(f"{at}LayerNorm", "mixers.1.map.0"),
         position_ids(f"{at}position_ids", places),
     ]
-    for i in range(options.take("num_hidden_layers")):
+    for i in range(options.take_depth("num_hidden_layers")):
         mixers.append(
             Block(
                 dim,
@@ -114,7 +114,7 @@ def _layer(theirs: str, ours: str) -> list[Line]:
 
 def classifier_dropout(options: Options, otherwise: float) -> float:
     """Of the heads that classify."""
-    given = options.take("classifier_dropout", None)
+    given = options.take_rate("classifier_dropout", None)
     return otherwise if given is None else given
 
 
@@ -139,7 +139,7 @@ def masked(options: Options, found: Encoder, names: "MaskedNames", act: nn.Modul
     """A score for each id at each token, from the embedding's own vectors where they are tied."""
     no_labels(options)
     options.ignore("classifier_dropout")
-    dim, norm = found.dim, norm_of(options.take("layer_norm_eps", 1e-12))
+    dim, norm = found.dim, norm_of(options.take_number("layer_norm_eps", 1e-12))
     decoder = nn.Linear(dim, found.vocabulary)
     tied = options.take("tie_word_embeddings", True, among=(True, False))
     if tied:

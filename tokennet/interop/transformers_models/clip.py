@@ -36,12 +36,13 @@ def _blocks(
     options: Options, first: int, at: str, *, causal: bool
 ) -> tuple[list[Mixer], list[Line]]:
     """The layers and their lines; `first`: the number of mixers before them."""
-    dim, heads = options.take("hidden_size"), options.take("num_attention_heads")
-    hidden, act = options.take("intermediate_size"), activation(options, "hidden_act", "quick_gelu")
-    dropout, norm = options.take("attention_dropout", 0.0), _norm(options)
+    dim, heads = options.take_int("hidden_size"), options.take_int("num_attention_heads")
+    hidden = options.take_int("intermediate_size")
+    act = activation(options, "hidden_act", "quick_gelu")
+    dropout, norm = options.take_rate("attention_dropout", 0.0), _norm(options)
     blocks: list[Mixer] = []
     lines: list[Line] = []
-    for i in range(options.take("num_hidden_layers")):
+    for i in range(options.take_depth("num_hidden_layers")):
         attention = Attention(dim, heads, Causal() if causal else Full(), dropout=dropout)
         mlp = Pointwise(dim, hidden, activation=act)
         blocks.append(Block(dim, attention, mlp=mlp, residual=partial(PreNorm, norm=norm)))
@@ -64,13 +65,13 @@ def _plain(options: Options) -> None:
 
 
 def _norm(options: Options) -> Callable[[int], nn.Module]:
-    return norm_of(options.take("layer_norm_eps", 1e-5))
+    return norm_of(options.take_number("layer_norm_eps", 1e-5))
 
 
 def _text(options: Options, at: str) -> tuple[EmbeddingTokenizer, list[Mixer], list[Line]]:
     _plain(options)
-    dim, places = options.take("hidden_size"), options.take("max_position_embeddings", 77)
-    tokenizer = EmbeddingTokenizer(options.take("vocab_size", 49408), dim)
+    dim, places = options.take_int("hidden_size"), options.take_int("max_position_embeddings", 77)
+    tokenizer = EmbeddingTokenizer(options.take_int("vocab_size", 49408), dim)
     blocks, lines = _blocks(options, 1, at, causal=True)
     lines.append(same(f"{at}embeddings.position_embedding.weight", "mixers.0.code"))
     return tokenizer, [LearnedPosition(places, dim), *blocks], lines
@@ -90,7 +91,7 @@ def _text_projection(options: Options) -> Draft:
     """The state of the end token, projected."""
     at = "text_model."
     tokenizer, mixers, lines = _text(options, at)
-    end, size = options.take("eos_token_id", 49407), options.take("projection_dim", 512)
+    end, size = options.take("eos_token_id", 49407), options.take_int("projection_dim", 512)
     for key, value in (("eos_token_id", end), ("projection_dim", size)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise options.refused(key, value, "a number")
@@ -107,8 +108,8 @@ def _text_projection(options: Options) -> Draft:
 
 def _vision(options: Options, at: str) -> tuple[ClassToken, list[Mixer], list[Line]]:
     _plain(options)
-    dim, channels = options.take("hidden_size"), options.take("num_channels", 3)
-    image, patch = options.take("image_size", 224), options.take("patch_size", 32)
+    dim, channels = options.take_int("hidden_size"), options.take_int("num_channels", 3)
+    image, patch = options.take_int("image_size", 224), options.take_int("patch_size", 32)
     for key, value in (("image_size", image), ("patch_size", patch)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise options.refused(key, value, "a number, the side of a square")
@@ -139,7 +140,7 @@ def _vision_projection(options: Options) -> Draft:
     """The state of the class token, projected."""
     at = "vision_model."
     tokenizer, mixers, lines = _vision(options, at)
-    size = options.take("projection_dim", 512)
+    size = options.take_int("projection_dim", 512)
     head = nn.Linear(tokenizer.dim, size, bias=False)
     readout = ClassReadout(tokenizer.dim, size, norm=_norm(options), map=head)
     lines += module(f"{at}post_layernorm", "readout.norm")

@@ -14,7 +14,7 @@ from tokennet.mixers.activations import QuickGELU
 NO_OUTPUT = (
     # what the file is, and how it was stored
     "_name_or_path", "_commit_hash", "architectures", "auto_map", "model_type", "name_or_path",
-    "transformers_version", "dtype", "torch_dtype", "tokenizer_class",
+    "transformers_version", "transformers.js_config", "dtype", "torch_dtype", "tokenizer_class",
     # what is returned, and by which kernel it is computed
     "output_hidden_states", "output_attentions", "output_past", "return_dict", "use_return_dict",
     "return_dict_in_generate", "output_scores", "torchscript", "use_cache",
@@ -84,7 +84,11 @@ def num_labels(options: Options) -> int:
     """How many scores a classifier gives: as many as `id2label` names; two where nothing tells."""
     options.ignore("label2id", "_num_labels")
     names, given = options.take("id2label", None), options.take("num_labels", 2)
-    return int(given) if names is None else len(names)
+    if names is None:
+        return options.whole("num_labels", given)
+    if not isinstance(names, dict):
+        raise options.refused("id2label", names, "a dict: a name for each number")
+    return len(names)
 
 
 def no_labels(options: Options) -> None:

@@ -64,14 +64,14 @@ def _common(options: Options, side: str) -> tuple[int, Callable[[int], list[Mixe
     other = "decoder" if side == "encoder" else "encoder"
     options.ignore(f"{other}_layers", f"{other}_ffn_dim", f"{other}_attention_heads")
     options.fixed(encoder_layerdrop=0.0, decoder_layerdrop=0.0)
-    dim, heads = options.take("d_model", 256), options.take(f"{side}_attention_heads", 8)
+    dim, heads = options.take_int("d_model", 256), options.take_int(f"{side}_attention_heads", 8)
     if dim % heads:
         raise options.refused(f"{side}_attention_heads", heads, f"a divisor of d_model ({dim})")
-    hidden = options.take(f"{side}_ffn_dim", 2048)
+    hidden = options.take_int(f"{side}_ffn_dim", 2048)
     act = activation(options, "activation_function", "relu")
-    weights = options.take("attention_dropout", 0.0)
-    inner = options.take("activation_dropout", 0.0)
-    dropout = options.take("dropout", 0.1)
+    weights = options.take_rate("attention_dropout", 0.0)
+    inner = options.take_rate("activation_dropout", 0.0)
+    dropout = options.take_rate("dropout", 0.1)
 
     def make(count: int) -> list[Mixer]:
         topologies: list[Topology] = [Full(), Memory()][:count]
@@ -81,7 +81,7 @@ def _common(options: Options, side: str) -> tuple[int, Callable[[int], list[Mixe
         )  # fmt: skip
         return [*(_attention(dim, heads, t, weights) for t in topologies), mlp]
 
-    return dim, make, options.take(f"{side}_layers", 6), dropout
+    return dim, make, options.take_depth(f"{side}_layers", 6), dropout
 
 
 def _block(dim: int, parts: list[Mixer], dropout: float) -> Block:

@@ -40,9 +40,10 @@ class _Encoder:
         # how places began (they are among the weights), and the head of another class
         options.ignore("sinusoidal_pos_embds", "qa_dropout")
         options.fixed(tie_weights_=True)
-        self.vocabulary, self.dim = options.take("vocab_size"), options.take("dim")
+        self.vocabulary, self.dim = options.take_int("vocab_size"), options.take_int("dim")
         self.activation = activation(options, "activation", "gelu")
-        places, dropout = options.take("max_position_embeddings"), options.take("dropout", 0.1)
+        places = options.take_int("max_position_embeddings")
+        dropout = options.take_rate("dropout", 0.1)
         self.tokenizer = EmbeddingTokenizer(self.vocabulary, self.dim)
         self.mixers: list[Mixer] = [
             LearnedPosition(places, self.dim),
@@ -55,9 +56,9 @@ class _Encoder:
             *module(f"{at}LayerNorm", "mixers.1.map.0"),
             position_ids(f"{at}position_ids", places),
         ]
-        heads, hidden = options.take("n_heads"), options.take("hidden_dim")
-        weights_dropout = options.take("attention_dropout", 0.1)
-        for i in range(options.take("n_layers")):
+        heads, hidden = options.take_int("n_heads"), options.take_int("hidden_dim")
+        weights_dropout = options.take_rate("attention_dropout", 0.1)
+        for i in range(options.take_depth("n_layers")):
             attention = Attention(self.dim, heads, dropout=weights_dropout)
             mlp = Pointwise(self.dim, hidden, activation=self.activation)
             # behind attention there is no dropout, so it is none of the block
@@ -111,7 +112,7 @@ def _sequence(options: Options) -> Draft:
     options.ignore("tie_word_embeddings")
     found = _Encoder(options, "distilbert.")
     dim, labels = found.dim, num_labels(options)
-    dropout = nn.Dropout(options.take("seq_classif_dropout", 0.2))
+    dropout = nn.Dropout(options.take_rate("seq_classif_dropout", 0.2))
     head = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), dropout, nn.Linear(dim, labels))
     lines = module("pre_classifier", "readout.map.0") + module("classifier", "readout.map.3")
     return found.draft(ClassReadout(dim, labels, norm=None, map=head), *lines)

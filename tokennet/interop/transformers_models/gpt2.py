@@ -32,10 +32,10 @@ def read(options: Options) -> Draft:
         "summary_type", "summary_use_proj",
     )  # fmt: skip
     options.fixed(add_cross_attention=False, reorder_and_upcast_attn=False)
-    dim, size = options.take("n_embd", 768), options.take("vocab_size", 50257)
-    places, layers = options.take("n_positions", 1024), options.take("n_layer", 12)
-    norm = norm_of(options.take("layer_norm_epsilon", 1e-5))
-    dropout = options.take("embd_pdrop", 0.1)
+    dim, size = options.take_int("n_embd", 768), options.take_int("vocab_size", 50257)
+    places, layers = options.take_int("n_positions", 1024), options.take_depth("n_layer", 12)
+    norm = norm_of(options.take_number("layer_norm_epsilon", 1e-5))
+    dropout = options.take_rate("embd_pdrop", 0.1)
     tokenizer = EmbeddingTokenizer(size, dim)
     first: list[Mixer] = [LearnedPosition(places, dim)]
     if dropout:
@@ -53,11 +53,11 @@ def read(options: Options) -> Draft:
 
 
 def _blocks(options: Options, dim: int, layers: int, norm: Any) -> list[Mixer]:
-    heads, hidden = options.take("n_head", 12), options.take("n_inner", None)
+    heads, hidden = options.take_int("n_head", 12), options.take_int("n_inner", None)
     scaled = options.take("scale_attn_weights", True, among=(True, False))
     by_layer = options.take("scale_attn_by_inverse_layer_idx", False, among=(True, False))
     act = activation(options, "activation_function", "gelu_new")
-    inside, branch = options.take("attn_pdrop", 0.1), options.take("resid_pdrop", 0.1)
+    inside, branch = options.take_rate("attn_pdrop", 0.1), options.take_rate("resid_pdrop", 0.1)
     if by_layer and dim == heads and layers > 1:
         key = "scale_attn_by_inverse_layer_idx"
         raise options.refused(key, True, "False with heads of one channel")

@@ -21,6 +21,7 @@ from tokennet.interop.transformers_models.common import (
 from tokennet.interop.translation import Line, module, same
 from tokennet.mixers import Attention, DotScore, GatedMLP, Heads, Mixer, Rotary, TokenWise
 from tokennet.mixers.rounded_norm import RoundedRMSNorm
+from tokennet.mixers.stretched_rotary import StretchedRotary
 from tokennet.net import Block, EmbeddingTokenizer, PreNorm, TokenNet, TokenReadout
 from tokennet.topology import Causal, Topology, Window
 
@@ -30,6 +31,12 @@ SIZES = {  # what a configuration that does not say them means
     "Qwen2": (151936, 22016, 32),
 }
 """Ids, hidden channels of the MLP, heads of keys and values."""
+SPELLED_OUT: dict[str, dict[str, bool]] = {
+    "Llama": {"rope_interleaved": False},
+    "Mistral": {},
+    "Qwen2": {"use_mrope": False},
+}
+"""What the classes have no option for, but published files name: SmolLM's and Qwen 2.5's."""
 
 
 def read(options: Options) -> Draft:
@@ -37,16 +44,17 @@ def read(options: Options) -> Draft:
     plain(options)
     no_labels(options)
     # the code is computed for any number of tokens
-    options.ignore("max_position_embeddings", "pretraining_tp")
+    options.ignore("max_position_embeddings", "pretraining_tp", "is_llama_config")
     family = options.name.removesuffix("Model").removesuffix("ForCausalLM")
+    options.fixed(**SPELLED_OUT[family])
     ids, hidden, groups = SIZES[family]
-    size, dim = options.take("vocab_size", ids), options.take("hidden_size", 4096)
-    layers = options.take("num_hidden_layers", 32)
-    norm = partial(RoundedRMSNorm, eps=float(options.take("rms_norm_eps", 1e-6)))
+    size, dim = options.take_int("vocab_size", ids), options.take_int("hidden_size", 4096)
+    layers = options.take_depth("num_hidden_layers", 32)
+    norm = partial(RoundedRMSNorm, eps=float(options.take_number("rms_norm_eps", 1e-6)))
     bias = _biases(options, family)
     attention = _attention(options, dim, groups, bias)
     mlp = partial(
-        GatedMLP, dim, options.take("intermediate_size", hidden),
+        GatedMLP, dim, options.take_int("intermediate_size", hidden),
         activation=activation(options, "hidden_act", "silu"), bias=bias[-1],
     )  # fmt: skip
     residual = partial(PreNorm, norm=norm)
@@ -85,15 +93,16 @@ def _biases(options: Options, family: str) -> tuple[bool, bool, bool]:
 def _attention(
     options: Options, dim: int, groups: int | None, bias: tuple[bool, bool, bool]
 ) -> Callable[[Topology], Mixer]:
-    heads = options.take("num_attention_heads", 32)
-    kv_heads = options.take("num_key_value_heads", groups) or heads
-    head_dim = options.take("head_dim", None) or dim // heads
-    base, dropout = _base(options), options.take("attention_dropout", 0.0)
+    heads = options.take_int("num_attention_heads", 32)
+    kv_heads = options.take("num_key_value_heads", groups)
+    kv_heads = heads if kv_heads is None else options.whole("num_key_value_heads", kv_heads)
+    head_dim = options.take_int("head_dim", None) or dim // heads
+    code, dropout = _code(options), options.take_rate("attention_dropout", 0.0)
 
     def attention(topology: Topology) -> Mixer:
         made = Attention(
             dim, Heads(heads, head_dim=head_dim, kv_heads=kv_heads, bias=bias[0]), topology,
-            score=DotScore(Rotary(head_dim, base=base, angles=torch.float32)), dropout=dropout,
+            score=DotScore(code(head_dim)), dropout=dropout,
         )  # fmt: skip
         if bias[1] != bias[0]:
             made.with_maps(output=nn.Linear(heads * head_dim, dim, bias=bias[1]))
@@ -102,18 +111,34 @@ def _attention(
     return attention
 
 
-def _base(options: Options) -> float:
-    """The base of the rotary codes; scaled ones for longer texts are refused."""
+def _code(options: Options) -> Callable[[int], Rotary]:
+    """A maker of the rotary codes; of the ways to stretch them there is Llama 3.1's."""
     options.fixed(partial_rotary_factor=1.0)
-    base = options.take("rope_theta", 10_000.0)
+    base = options.take_number("rope_theta", 10_000.0)
+    stretch: dict[str, Any] = {}
     for key in ("rope_parameters", "rope_scaling"):  # the second: before version 5
         given: Any = options.take(key, None)
-        if given is not None:
-            inner = Options(f"{options.name}.{key}", given)
-            inner.fixed(rope_type="default", type="default", partial_rotary_factor=1.0)
-            base = inner.take("rope_theta", base)
-            inner.finish()
-    return float(base)
+        if given is None:
+            continue
+        inner = Options(f"{options.name}.{key}", given)
+        inner.fixed(partial_rotary_factor=1.0)
+        names = [n for n in ("rope_type", "type") if inner.has(n)]
+        kinds = [inner.take(n, among=("default", "llama3")) for n in names]
+        base = inner.take_number("rope_theta", base)
+        if "llama3" in kinds:
+            stretch = {
+                "factor": inner.take_number("factor", least=1.0),
+                "low": inner.take_number("low_freq_factor"),
+                "high": inner.take_number("high_freq_factor"),
+                "original_tokens": inner.take_int("original_max_position_embeddings"),
+            }
+            if stretch["high"] <= stretch["low"]:
+                raise inner.refused("high_freq_factor", stretch["high"], "above low_freq_factor")
+        inner.finish()
+    if not base > 1:
+        raise options.refused("rope_theta", base, "a number greater than 1")
+    made = partial(StretchedRotary, **stretch) if stretch else Rotary
+    return partial(made, base=base, angles=torch.float32)
 
 
 def _topologies(options: Options, family: str, layers: int) -> list[Topology]:
@@ -121,16 +146,18 @@ def _topologies(options: Options, family: str, layers: int) -> list[Topology]:
     if family == "Llama":
         return [Causal()] * layers
     window = options.take("sliding_window", 4096)
+    if window is not None:
+        options.whole("sliding_window", window)
     slides = [window is not None] * layers
     if family == "Qwen2":
-        first = options.take("max_window_layers", 28)
+        first = options.take_int("max_window_layers", 28, least=0)
         used = options.take("use_sliding_window", False, among=(True, False))
         slides = [used and window is not None and i >= first for i in range(layers)]
         names = options.take("layer_types", None)
         if names is not None:
             allowed = ("full_attention", "sliding_attention")
-            odd = [n for n in names if n not in allowed]
-            if odd or len(names) != layers:
+            known = isinstance(names, list) and all(n in allowed for n in names)
+            if not known or len(names) != layers:
                 what = f"a list of {layers}, each {' or '.join(allowed)}"
                 raise options.refused("layer_types", names, what)
             slides = [n == "sliding_attention" and used for n in names]

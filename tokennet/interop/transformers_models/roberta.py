@@ -22,9 +22,7 @@ from tokennet.net import ClassReadout
 
 
 def _encoder(options: Options, prefix: str) -> Encoder:
-    padding = options.take("pad_token_id", 1)
-    if isinstance(padding, bool) or not isinstance(padding, int):
-        raise options.refused("pad_token_id", padding, "a whole number")
+    padding = options.take_int("pad_token_id", 1, least=0)
     return encoder(options, prefix, first=padding + 1)
 
 

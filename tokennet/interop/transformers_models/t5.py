@@ -41,14 +41,14 @@ class _Stack:
     """What encoder and decoder are both made of."""
 
     def __init__(self, options: Options):
-        self.dim = options.take("d_model", 512)
-        self.size = options.take("vocab_size", 32128)
-        self.num_heads = options.take("num_heads", 8)
-        self.dropout = options.take("dropout_rate", 0.1)
-        self.buckets = options.take("relative_attention_num_buckets", 32)
-        self.distance = options.take("relative_attention_max_distance", 128)
-        self.heads = Heads(self.num_heads, head_dim=options.take("d_kv", 64), bias=False)
-        eps = float(options.take("layer_norm_epsilon", 1e-6))
+        self.dim = options.take_int("d_model", 512)
+        self.size = options.take_int("vocab_size", 32128)
+        self.num_heads = options.take_int("num_heads", 8)
+        self.dropout = options.take_rate("dropout_rate", 0.1)
+        self.buckets = options.take_int("relative_attention_num_buckets", 32)
+        self.distance = options.take_int("relative_attention_max_distance", 128)
+        self.heads = Heads(self.num_heads, head_dim=options.take_int("d_kv", 64), bias=False)
+        eps = float(options.take_number("layer_norm_epsilon", 1e-6))
         self.norm = partial(RoundedRMSNorm, eps=eps, statistics_only=True)
         self.gated, self.mlp = _mlp(options, self.dim, self.dropout)
 
@@ -110,7 +110,7 @@ def _mlp(options: Options, dim: int, dropout: float) -> tuple[bool, Callable[[],
     # what the first option says, once more
     gated = options.take("is_gated_act", kind == "gated", among=(True, False))
     act = options.take("dense_act_fn", act, among=ACTIVATIONS)
-    hidden, made = options.take("d_ff", 2048), ACTIVATIONS[act]
+    hidden, made = options.take_int("d_ff", 2048), ACTIVATIONS[act]
     if gated:
         return True, partial(GatedMLP, dim, hidden, activation=made, dropout=dropout)
     return False, partial(
@@ -129,7 +129,7 @@ def read(options: Options) -> Draft:
     no_labels(options)
     options.fixed(is_decoder=False)
     options.ignore("classifier_dropout", "n_positions")  # places are relative, and many
-    stack, layers = _Stack(options), options.take("num_layers", 6)
+    stack, layers = _Stack(options), options.take_depth("num_layers", 6)
     tokenizer = EmbeddingTokenizer(stack.size, stack.dim)
     encoder = TokenNet(
         tokenizer, stack.mixers(layers, decoder=False), TokenWise(*stack.end())
@@ -140,7 +140,7 @@ def read(options: Options) -> Draft:
         lines = _ends("tokenizer", "encoder", "readout.map.0")
         lines += stack.lines("encoder", "mixers", layers, decoder=False)
         return Draft(encoder, lines, ("decoder.", "lm_head.weight"))
-    count = options.take("num_decoder_layers", None) or layers
+    count = options.take_depth("num_decoder_layers", None) or layers
     readout: Mixer = TokenWise(*stack.end())
     has_head = options.name == "T5ForConditionalGeneration"
     if has_head:

@@ -44,14 +44,14 @@ def encoder(options: Options, prefix: str) -> tuple[ClassToken, list[Mixer], lis
     """The tokenizer and the mixers, without the last norm."""
     plain(options)
     options.ignore("encoder_stride", "pooler_output_size", "pooler_act", "tie_word_embeddings")
-    dim, channels = options.take("hidden_size"), options.take("num_channels", 3)
+    dim, channels = options.take_int("hidden_size"), options.take_int("num_channels", 3)
     size, patch = _size(options)
-    dropout = options.take("hidden_dropout_prob", 0.0)
+    dropout = options.take_rate("hidden_dropout_prob", 0.0)
     bias = options.take("qkv_bias", True, among=(True, False))
-    heads = Heads(options.take("num_attention_heads"), bias=bias)
-    hidden, act = options.take("intermediate_size"), activation(options, "hidden_act", "gelu")
-    weights_dropout = options.take("attention_probs_dropout_prob", 0.0)
-    norm = norm_of(options.take("layer_norm_eps", 1e-12))
+    heads = Heads(options.take_int("num_attention_heads"), bias=bias)
+    hidden, act = options.take_int("intermediate_size"), activation(options, "hidden_act", "gelu")
+    weights_dropout = options.take_rate("attention_probs_dropout_prob", 0.0)
+    norm = norm_of(options.take_number("layer_norm_eps", 1e-12))
     tokenizer = ClassToken(PatchTokenizer(channels, patch, dim, size=size))
     count = size[0] // patch * (size[1] // patch) + 1
     mixers: list[Mixer] = [LearnedPosition(count, dim), TokenWise(nn.Dropout(dropout))]
@@ -61,7 +61,7 @@ def encoder(options: Options, prefix: str) -> tuple[ClassToken, list[Mixer], lis
         shaped(f"{at}position_embeddings", "mixers.0.code", (1, count, dim)),
         *module(f"{at}patch_embeddings.projection", "tokenizer.tokenizer.map"),
     ]
-    for i in range(options.take("num_hidden_layers")):
+    for i in range(options.take_depth("num_hidden_layers")):
         attention = Attention(dim, heads, dropout=weights_dropout)
         if not bias:
             attention.with_maps(output=nn.Linear(dim, dim))  # the output map has one in any case
@@ -75,13 +75,18 @@ def encoder(options: Options, prefix: str) -> tuple[ClassToken, list[Mixer], lis
 def _size(options: Options) -> tuple[tuple[int, int], int]:
     """Height and width of the images, and the side of a patch."""
     image, patch = options.take("image_size"), options.take("patch_size")
-    sides = patch if isinstance(patch, list | tuple) else (patch, patch)
+    sides = _whole(options, "patch_size", patch)
     if len(sides) != 2 or sides[0] != sides[1]:
         raise options.refused("patch_size", patch, "a square")
-    size = image if isinstance(image, list | tuple) else (image, image)
+    size = _whole(options, "image_size", image)
     if len(size) != 2 or any(n % sides[0] for n in size):
         raise options.refused("image_size", image, f"whole patches of patch_size {patch}")
     return (size[0], size[1]), sides[0]
+
+
+def _whole(options: Options, key: str, given: Any) -> list[int]:
+    both = given if isinstance(given, list | tuple) else (given, given)
+    return [options.whole(key, n) for n in both]
 
 
 def _layer(theirs: str, ours: str, bias: bool) -> list[Line]:
@@ -95,7 +100,7 @@ def _layer(theirs: str, ours: str, bias: bool) -> list[Line]:
 
 
 def _norm(options: Options) -> Any:
-    return norm_of(options.take("layer_norm_eps", 1e-12))
+    return norm_of(options.take_number("layer_norm_eps", 1e-12))
 
 
 def _model(options: Options) -> Draft:
