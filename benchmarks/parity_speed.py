@@ -2,9 +2,9 @@
 
 make timm && python benchmarks/parity_speed.py [--layers 4] [--repeats 9]
 
-ViT-S (timm, in a process of its own, and transformers), BERT-base and GPT-2 shapes at full width; `--layers` of their 12, so
-that a run takes minutes. Train mode without dropout, no padding, one thread; steps take turns, CPU
-time, medians; writes results/parity_speed.md.
+ViT-S (timm, in a process of its own, and transformers), BERT-base and GPT-2 shapes at full width;
+`--layers` of their 12, so that a run takes minutes. Train mode without dropout, no padding, one
+thread; steps take turns, CPU time, medians; writes results/parity_speed.md.
 """
 
 import argparse
