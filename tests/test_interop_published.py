@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import TOLERANCE, assert_parity, randomise
 from parity_decoders import CASES, pick
+from safetensors.torch import load_file
 from torch import nn
 
 import tokennet as tn
@@ -142,3 +143,53 @@ def test_stretched_codes_refuse_other_arguments() -> None:
     ):
         with pytest.raises((ValueError, TypeError), match=said):
             StretchedRotary(8, **{**good, **change})
+
+
+@pytest.mark.parametrize("what", ["Model", "ModelWithProjection"])
+@pytest.mark.parametrize("side", ["Text", "Vision"])
+def test_one_tower_of_a_file_with_two(side: str, what: str, tmp_path: Path) -> None:
+    """As openai's files are: `CLIPModel`, with the options of both towers inside."""
+    import transformers
+
+    sizes = {"hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 2, "projection_dim": 5}
+    config = transformers.CLIPConfig(
+        text_config={**sizes, "vocab_size": 11, "eos_token_id": 10, "max_position_embeddings": 9},
+        vision_config={**sizes, "image_size": 8, "patch_size": 4},
+        projection_dim=5,
+    )
+    whole = randomise(transformers.CLIPModel(config)).eval()
+    whole.save_pretrained(tmp_path)
+    kind = f"CLIP{side}{what}"
+    net = tn.interop.from_transformers(tmp_path, kind=kind)
+    original = getattr(transformers, kind).from_pretrained(tmp_path).eval()
+    inputs = torch.randint(0, 10, (2, 6)) if side == "Text" else torch.randn(2, 3, 8, 8)
+    if side == "Text":
+        inputs[:, -1] = 10
+    expected = original(inputs)
+    if what == "Model":
+        assert (net(inputs) - expected.last_hidden_state).abs().max() <= 1e-5
+    else:
+        embeds = expected.text_embeds if side == "Text" else expected.image_embeds
+        assert (net(inputs) - embeds).abs().max() <= 1e-5
+    state = {**load_file(tmp_path / "model.safetensors")}
+    count = 9 if side == "Text" else 5
+    state[f"{side.lower()}_model.embeddings.position_ids"] = torch.arange(count)[None]
+    older = tn.interop.from_transformers(state, tmp_path, kind=kind)
+    assert torch.equal(older(inputs), net(inputs))
+    original.load_state_dict(tn.interop.export_state(tn.interop.from_transformers(original)))
+    for wrong, said in (
+        (
+            {"kind": "BertModel"},
+            r"_config of BertModel is .*, expected an object of options; kind=",
+        ),
+        (
+            {"kind": "CLIPModel"},
+            r"^the model's class in transformers is CLIPModel, expected one of",
+        ),
+        ({}, r"^the model's class in transformers is CLIPModel, expected one of"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            tn.interop.from_transformers(tmp_path, **wrong)
+    with pytest.raises(ValueError, match=r"^kind is .*, expected None for a live module"):
+        tn.interop.from_transformers(original, kind=kind)

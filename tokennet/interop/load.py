@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from tokennet.checks import value_error
 from tokennet.interop.bring import bring
-from tokennet.interop.draft import package_of
+from tokennet.interop.draft import find_reader, package_of
 from tokennet.interop.live import shared_names
 from tokennet.interop.source import architecture, read_config, read_state
 from tokennet.net import TokenNet
@@ -59,7 +59,10 @@ def from_pyg(source: Source, config: Mapping[str, Any] | None = None) -> TokenNe
 
 
 def from_transformers(
-    source: Source, config: Mapping[str, Any] | str | Path | None = None
+    source: Source,
+    config: Mapping[str, Any] | str | Path | None = None,
+    *,
+    kind: str | None = None,
 ) -> TokenNet:
     """BERT, DistilBERT, RoBERTa, GPT-2, Llama-style, T5, ViT, DETR's transformer, CLIP's towers.
 
@@ -67,8 +70,18 @@ def from_transformers(
         source: a live model, or what was downloaded: the folder with config.json and
             model.safetensors (one file or several), a file of weights, a state dict.
         config: a dict or a file, where config.json is not beside the weights.
+        kind: the tower that is read of a file with both of CLIP's, such as openai's, which names
+            `CLIPModel`: "CLIPTextModelWithProjection", "CLIPVisionModel", ...
     """
-    return _bring("transformers", source, config)
+    if kind is None:
+        return _bring("transformers", source, config)
+    if isinstance(source, nn.Module):
+        hint = "take model.text_model, or load that class"
+        raise value_error("kind", repr(kind), "None for a live module", hint)
+    find_reader("transformers", kind)
+    tower = package_of("transformers").tower
+    options, state = tower(kind, read_config(source, config), read_state(source))
+    return bring("transformers", kind, options, state).eval()
 
 
 def from_timm(source: Source, config: Mapping[str, Any] | None = None) -> TokenNet:

@@ -15,6 +15,7 @@ from tokennet.interop.transformers_models.common import (
     no_labels,
     norm_of,
     plain,
+    position_ids,
 )
 from tokennet.interop.translation import Line, module, same
 from tokennet.mixers import Attention, Mixer, Pointwise, TokenWise
@@ -74,6 +75,7 @@ def _text(options: Options, at: str) -> tuple[EmbeddingTokenizer, list[Mixer], l
     tokenizer = EmbeddingTokenizer(options.take_int("vocab_size", 49408), dim)
     blocks, lines = _blocks(options, 1, at, causal=True)
     lines.append(same(f"{at}embeddings.position_embedding.weight", "mixers.0.code"))
+    lines.append(position_ids(f"{at}embeddings.position_ids", places))
     return tokenizer, [LearnedPosition(places, dim), *blocks], lines
 
 
@@ -122,6 +124,7 @@ def _vision(options: Options, at: str) -> tuple[ClassToken, list[Mixer], list[Li
         same(f"{at}embeddings.class_embedding", "tokenizer.token"),
         same(f"{at}embeddings.patch_embedding.weight", "tokenizer.tokenizer.map.weight"),
         same(f"{at}embeddings.position_embedding.weight", "mixers.0.code"),
+        position_ids(f"{at}embeddings.position_ids", count + 1),
         *module(f"{at}pre_layrnorm", "mixers.1.map"),
     ]
     before = [LearnedPosition(count + 1, dim), TokenWise(_norm(options)(dim))]
