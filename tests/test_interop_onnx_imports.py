@@ -16,6 +16,7 @@ pytest.importorskip("onnxscript", exc_type=ImportError)
 pytest.importorskip("onnxruntime", exc_type=ImportError)
 pytest.importorskip("transformers", exc_type=ImportError)
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
 ]

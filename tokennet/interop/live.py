@@ -27,17 +27,14 @@ def live_class(
             f"the model's class in {library}", kind, "one of " + ", ".join(sorted(readers)),
         )  # fmt: skip
     check_plain(module)
+    _check_modes(module)
     return kind, importlib.import_module(f"tokennet.interop.{library}_models.{readers[kind]}")
 
 
 def check_plain(module: nn.Module) -> None:
-    """Raises for what a state dict does not tell: hooks, parametrisations, parts in other modes."""
+    """Raises for what a state dict does not tell: hooks, parametrisations, replaced methods."""
     for name, part in module.named_modules():
         where = name or "the model"
-        if part.training != module.training:
-            mode, other = ("train" if m.training else "eval" for m in (part, module))
-            hint = "call .train() or .eval() of the whole; freeze parts of the net instead"
-            raise value_error(f"mode of {where}", mode, f"{other}, as of the whole", hint)
         hooks = [*part._forward_hooks.values(), *part._forward_pre_hooks.values()]
         if any(getattr(hook, "__module__", None) != CAPTURING for hook in hooks):
             raise value_error(f"hooks of {where}", "there", "none", "they may change the outputs")
@@ -52,6 +49,14 @@ def check_plain(module: nn.Module) -> None:
         if replaced:
             hint = "what it computes now is not known"
             raise value_error(f"{replaced[0]} of {where}", "replaced", "that of its class", hint)
+
+
+def _check_modes(module: nn.Module) -> None:
+    for name, part in module.named_modules():
+        if part.training != module.training:
+            mode, other = ("train" if m.training else "eval" for m in (part, module))
+            hint = "call .train() or .eval() of the whole; freeze parts of the net instead"
+            raise value_error(f"mode of {name}", mode, f"{other}, as of the whole", hint)
 
 
 def shared_names(module: nn.Module) -> list[list[str]]:
@@ -85,6 +90,8 @@ def _check_attributes(part: nn.Module, other: nn.Module, name: str) -> None:
     one, two = own_attributes(part), own_attributes(other)
     for key in sorted({*one, *two} - {"config", "gradient_checkpointing"}):
         if key.startswith("_") or (key in one and key in two and alike(one[key], two[key])):
+            continue
+        if key not in one and key in part._parameters:  # None there, a weight here: the state tells
             continue
         found, allowed = repr(one.get(key, "missing"))[:60], repr(two.get(key, "missing"))[:60]
         raise value_error(f"{name}.{key}", found, f"{allowed}, as the model's options say")

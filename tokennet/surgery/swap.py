@@ -31,9 +31,7 @@ def swap(
 ) -> SurgeryReport:
     """Exchanges the parts that `where` names; `report.net` is the net after it, a copy of `net`.
 
-    ```python
-    report = tn.surgery.swap(net, "Attention", tn.surgery.over(tn.Window(3)), example=images)
-    ```
+        report = tn.surgery.swap(net, "Attention", tn.surgery.over(tn.Window(3)), example=images)
 
     Weights are kept where they mean the same (`names_kept` has the rules). `TokenMLP`, alone or
     after or before a `Pointwise`, or several of these in `Parallel`, are fitted to the attention
