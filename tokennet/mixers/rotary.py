@@ -69,7 +69,7 @@ class Rotary(QueryKeyMap):
         """x with its channels turned by the angles of the positions."""
         return _turned(x, *self._waves(x, position))
 
-    def frequencies(self, device: torch.device | None = None) -> Float[Tensor, "R/2"]:
+    def frequencies(self, device: torch.device | None = None) -> Float[Tensor, "R_half"]:
         """Angle from one position to the next, for each pair of channels."""
         half = self.rotary_dim // 2
         step = torch.arange(half, device=device, dtype=self.angles or torch.float32) / half

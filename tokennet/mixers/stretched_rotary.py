@@ -42,7 +42,7 @@ class StretchedRotary(Rotary):
         if not self.low < self.high:
             raise value_error("high", high, f"more than low ({low})")
 
-    def frequencies(self, device: torch.device | None = None) -> Float[Tensor, "R/2"]:
+    def frequencies(self, device: torch.device | None = None) -> Float[Tensor, "R_half"]:
         """Angle from one position to the next, for each pair of channels."""
         plain = super().frequencies(device)
         # by the length of a wave, and in this order: published weights learned with the rounding
