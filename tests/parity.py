@@ -106,8 +106,13 @@ def randomise(model: nn.Module) -> nn.Module:
     return model
 
 
-def compare(case: Case, seed: int, dtype: torch.dtype, *, train: bool = False) -> Errors:
-    """Both sides on the same inputs; asserts that there is something to compare."""
+def compare(
+    case: Case, seed: int, dtype: torch.dtype, *, train: bool = False, bits: bool = True
+) -> Errors:
+    """Both sides on the same inputs; asserts that there is something to compare.
+
+    `bits`: that the state dict given back is the original's, too.
+    """
     torch.manual_seed(seed)
     theirs = randomise(case.make(seed)).to(dtype).train(train)
     inputs = cast(case.inputs(seed, theirs), dtype)
@@ -124,7 +129,8 @@ def compare(case: Case, seed: int, dtype: torch.dtype, *, train: bool = False) -
     _backward(expected)
     _backward(found)
     _gradients(errors, theirs, net)
-    assert_given_back(net, state, trained=train)
+    if bits:
+        assert_given_back(net, state, trained=train)
     return errors
 
 
@@ -185,11 +191,8 @@ def assert_misread_is_seen(case: Case, seed: int = 0) -> None:
             max(net.parameters(), key=lambda p: p.ndim and p.numel()).mul_(1.01)
         return net
 
-    try:
-        errors = compare(replace(case, bring=bring), seed, torch.float64)
-    except AssertionError:
-        return  # the way back saw it first: bits differ
-    raise AssertionError(f"a moved weight was not seen: {errors}")
+    errors = compare(replace(case, bring=bring), seed, torch.float64, bits=False)
+    assert errors.worst > 100 * TOLERANCE[torch.float64], f"a moved weight was not seen: {errors}"
 
 
 def cast(value: Any, dtype: torch.dtype) -> Any:
